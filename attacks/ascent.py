@@ -1,0 +1,86 @@
+"""The one attack loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from attacks.draws import Draws
+from attacks.threat import ThreatModel
+
+Images = Float[Tensor, "n c h w"]
+Labels = Int[Tensor, " n"]
+Classifier = Callable[[Images], Float[Tensor, "n k"]]
+"""All that an attack may know: images in [0, 1] to logits."""
+
+
+class Attack(Protocol):
+    """A frozen set of settings that can be applied to a classifier."""
+
+    @property
+    def width(self) -> int:
+        """Images evaluated at once for each example, by which a caller divides its batch size."""
+        ...
+
+    def __call__(self, classifier: Classifier, images: Images, labels: Labels, draws: Draws) -> Images:
+        """Return adversarial images inside the threat model and [0, 1].
+
+        Args:
+            classifier: Function from images to logits; each row depends on its own image only.
+            images: Clean images in [0, 1].
+            labels: Their true classes.
+            draws: Random streams of these examples.
+        """
+        ...
+
+
+def projected_ascent(
+    images: Images,
+    start: Images,
+    gradient: Callable[[Images], Images],
+    update: Callable[[Images, Images], Images],
+    threat: ThreatModel,
+    steps: int,
+) -> Images:
+    """Climb a loss from `start` inside the threat model around `images`.
+
+    Args:
+        images: Clean images in [0, 1].
+        start: Where the climb begins, inside the threat model.
+        gradient: Exact or estimated gradient of the loss at given images.
+        update: (current images, gradient) to the next images, before projection.
+        threat: The allowed perturbations.
+        steps: Updates to make.
+    """
+    adversarial = start
+    for _ in range(steps):
+        adversarial = threat.project(update(adversarial, gradient(adversarial)), images)
+    return adversarial
+
+
+def cross_entropy(classifier: Classifier, images: Images, labels: Labels) -> Float[Tensor, " n"]:
+    """Return the cross-entropy of each image."""
+    return F.cross_entropy(classifier(images), labels, reduction="none")
+
+
+def loss_gradient(classifier: Classifier, labels: Labels) -> Callable[[Images], Images]:
+    """Return the function from images to the exact gradient of their cross-entropy."""
+
+    def gradient(images: Images) -> Images:
+        images = images.detach().requires_grad_()
+        loss = cross_entropy(classifier, images, labels).sum()
+        return torch.autograd.grad(loss, images)[0]
+
+    return gradient
+
+
+def require_positive(**settings: float) -> None:
+    """Raise ValueError for the first setting that is not above 0."""
+    for name, value in settings.items():
+        if not value > 0:
+            raise ValueError(f"{name} must be above 0, got {value}")

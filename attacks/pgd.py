@@ -1,0 +1,75 @@
+"""Projected gradient descent (Madry et al., ICLR 2018)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from attacks.ascent import (
+    Classifier,
+    Images,
+    Labels,
+    cross_entropy,
+    loss_gradient,
+    projected_ascent,
+    require_positive,
+)
+from attacks.draws import Draws
+from attacks.threat import ThreatModel
+
+
+@dataclass(frozen=True)
+class PGD:
+    """Untargeted ascent on the cross-entropy along its exact gradient.
+
+    Attributes:
+        threat: Allowed perturbations.
+        steps: Gradient steps, at least 1.
+        step_size: Length of a step in the norm of the threat model, in [0, 1] pixel units.
+        random_start: Begin at a uniform point of the ball rather than at the image.
+        restarts: Independent climbs; each example keeps the one that ends at the highest loss.
+    """
+
+    threat: ThreatModel
+    steps: int
+    step_size: float
+    random_start: bool = True
+    restarts: int = 1
+
+    def __post_init__(self) -> None:
+        require_positive(steps=self.steps, step_size=self.step_size, restarts=self.restarts)
+        if self.restarts > 1 and not self.random_start:
+            raise ValueError("several restarts need random_start: without it they are all the same")
+
+    @property
+    def width(self) -> int:
+        """One image an example."""
+        return 1
+
+    def __call__(self, classifier: Classifier, images: Images, labels: Labels, draws: Draws) -> Images:
+        """Attack; see `attacks.ascent.Attack`."""
+        best = self._climb(classifier, images, labels, draws)
+        if self.restarts == 1:
+            return best
+        with torch.no_grad():
+            highest = cross_entropy(classifier, best, labels)
+            for _ in range(self.restarts - 1):
+                with torch.enable_grad():
+                    candidate = self._climb(classifier, images, labels, draws)
+                loss = cross_entropy(classifier, candidate, labels)
+                is_better = loss > highest
+                best = torch.where(is_better[:, None, None, None], candidate, best)
+                highest = torch.where(is_better, loss, highest)
+        return best
+
+    def _climb(self, classifier: Classifier, images: Images, labels: Labels, draws: Draws) -> Images:
+        start = self.threat.random_start(images, draws) if self.random_start else images
+        return projected_ascent(
+            images,
+            start,
+            loss_gradient(classifier, labels),
+            lambda current, gradient: current + self.step_size * self.threat.steepest(gradient),
+            self.threat,
+            self.steps,
+        )

@@ -1,0 +1,51 @@
+"""What there is, for `bench list`: name to one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import zoo
+from bench.data import DATASETS, EMBEDDED
+from bench.suites import SUITES
+
+
+def models() -> dict[str, str]:
+    """Return the models of the zoo."""
+    return {
+        name: f"{entry.label} on {entry.dataset}, {entry.iterations} iterations; "
+        f"checkpoints {', '.join(entry.checkpoints)}"
+        for name, entry in zoo.ENTRIES.items()
+    }
+
+
+def suites() -> dict[str, str]:
+    """Return the suites."""
+    return {name: suite.summary for name, suite in SUITES.items()}
+
+
+def attacks() -> dict[str, str]:
+    """Return the attacks of every backend."""
+    from attacks import ATTACKS
+
+    return {
+        f"{backend}:{name}": (attack.__doc__ or "").split("\n")[0]
+        for backend, attacks in ATTACKS.items()
+        for name, attack in attacks.items()
+    }
+
+
+def datasets() -> dict[str, str]:
+    """Return the datasets."""
+    return {
+        name: f"{known.sizes['test']:,} test images {'x'.join(map(str, known.shape))}, "
+        f"{len(known.classes)} classes; the first {EMBEDDED:,} come with the package"
+        for name, known in DATASETS.items()
+    }
+
+
+CATALOGUES: dict[str, Callable[[], dict[str, str]]] = {
+    "models": models,
+    "suites": suites,
+    "attacks": attacks,
+    "datasets": datasets,
+}

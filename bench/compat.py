@@ -1,0 +1,35 @@
+"""Work-arounds for dependencies: each with its reason and what would end it."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+from bench.errors import BenchError
+
+
+def enable_advertorch() -> None:
+    """Make `import advertorch` work on today's torch.
+
+    advertorch 0.2.3 (its last release, 2020) imports `zero_gradients` from `torch.autograd.gradcheck`, from
+    which torch 1.9 removed it. Ends when advertorch releases a version for torch >= 1.9.
+
+    Raises:
+        BenchError: If advertorch cannot be imported even so.
+    """
+    importlib.import_module("torch.autograd.gradcheck")
+    # The attribute torch.autograd.gradcheck is a function of that name; the module is only in sys.modules.
+    gradcheck = sys.modules["torch.autograd.gradcheck"]
+    if not hasattr(gradcheck, "zero_gradients"):
+        gradcheck.zero_gradients = _zero_gradients  # type: ignore[attr-defined]
+    try:
+        importlib.import_module("advertorch.attacks")
+    except ImportError as error:
+        raise BenchError(f"the attack backend advertorch cannot be imported: {error}") from error
+
+
+def _zero_gradients(tensors: Any) -> None:
+    for tensor in [tensors] if hasattr(tensors, "grad") else tensors:
+        if tensor.grad is not None:
+            tensor.grad.detach_().zero_()

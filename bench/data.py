@@ -1,0 +1,163 @@
+"""Datasets: ordered images with known hashes, without torch.
+
+The first 1,000 test images of each dataset come with the package. More of them, and the training images,
+come from a local folder or a download.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import BenchError, UnknownName
+
+ASSETS = Path(__file__).parent / "assets"
+EMBEDDED = 1000
+
+Split = Literal["train", "test"]
+
+
+class LabelledImages(NamedTuple):
+    """Images in the official order."""
+
+    images: NDArray[np.uint8]
+    """[n, h, w, c]"""
+    labels: NDArray[np.int64]
+    """[n]"""
+
+    @property
+    def sha256(self) -> str:
+        """Hash of shape, pixels and labels, the same wherever the images came from."""
+        digest = hashlib.sha256(repr(self.images.shape).encode())
+        digest.update(self.images.tobytes())
+        digest.update(self.labels.astype("<i8").tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An image classification dataset with an official order."""
+
+    name: str
+    torchvision: str
+    """Name of its class in torchvision.datasets."""
+    shape: tuple[int, int, int]
+    """(h, w, c)"""
+    classes: tuple[str, ...]
+    sizes: dict[Split, int]
+
+
+DATASETS: dict[str, Dataset] = {
+    "fashion_mnist": Dataset(
+        name="fashion_mnist",
+        torchvision="FashionMNIST",
+        shape=(28, 28, 1),
+        classes=(
+            "T-shirt/top",
+            "Trouser",
+            "Pullover",
+            "Dress",
+            "Coat",
+            "Sandal",
+            "Shirt",
+            "Sneaker",
+            "Bag",
+            "Ankle boot",
+        ),
+        sizes={"train": 60_000, "test": 10_000},
+    ),
+    "cifar10": Dataset(
+        name="cifar10",
+        torchvision="CIFAR10",
+        shape=(32, 32, 3),
+        classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+        sizes={"train": 50_000, "test": 10_000},
+    ),
+}
+
+
+def dataset(name: str) -> Dataset:
+    """Return the dataset of that name, or raise UnknownName."""
+    if name not in DATASETS:
+        raise UnknownName("dataset", name, DATASETS)
+    return DATASETS[name]
+
+
+def evaluation_images(name: str, examples: int, data_dir: Path | None = None) -> LabelledImages:
+    """Return the first `examples` test images: the embedded ones where they suffice.
+
+    Args:
+        name: A key of DATASETS.
+        examples: How many, at least 1.
+        data_dir: Where to look for more; by default the environment variable BENCH_DATA_DIR.
+
+    Raises:
+        BenchError: If the dataset is unknown or smaller, or if its images are nowhere to be had.
+    """
+    known = dataset(name)
+    if not 1 <= examples <= known.sizes["test"]:
+        raise BenchError(f"{name} has {known.sizes['test']} test images, cannot take {examples}")
+    found = _embedded(known) if examples <= EMBEDDED else _full(known, "test", data_dir)
+    return LabelledImages(found.images[:examples], found.labels[:examples])
+
+
+def train_images(name: str, data_dir: Path | None = None) -> LabelledImages:
+    """Return all training images; arguments and errors as for `evaluation_images`."""
+    return _full(dataset(name), "train", data_dir)
+
+
+def _embedded(known: Dataset) -> LabelledImages:
+    from PIL import Image
+
+    height, width, channels = known.shape
+    with Image.open(ASSETS / f"{known.name}.webp") as sheet:
+        pixels = np.asarray(sheet.convert("RGB"))
+    rows, columns = pixels.shape[0] // height, pixels.shape[1] // width
+    tiles = pixels[..., :channels].reshape(rows, height, columns, width, channels).swapaxes(1, 2)
+    labels = np.frombuffer((ASSETS / f"{known.name}_labels.bin").read_bytes(), np.uint8)
+    return LabelledImages(tiles.reshape(-1, *known.shape), labels.astype(np.int64))
+
+
+def _full(known: Dataset, split: Split, data_dir: Path | None) -> LabelledImages:
+    folder = data_dir or Path(os.environ.get("BENCH_DATA_DIR", "data"))
+    archive = folder / f"{known.name}_{split}.npz"
+    found = _read_archive(archive) if archive.is_file() else _read_torchvision(known, split, folder)
+    expected = (known.sizes[split], *known.shape)
+    if found.images.shape != expected or found.labels.shape != expected[:1]:
+        raise BenchError(f"{known.name} ({split}) in {folder} has shape {found.images.shape}, not {expected}")
+    return found
+
+
+def _read_archive(path: Path) -> LabelledImages:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            images, labels = arrays["images"], arrays["labels"]
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise BenchError(f"{path} is not an .npz file with images and labels: {error}") from error
+    if images.dtype != np.uint8:
+        raise BenchError(f"{path} must hold images as uint8, found {images.dtype}")
+    return LabelledImages(images, labels.astype(np.int64))
+
+
+def _read_torchvision(known: Dataset, split: Split, folder: Path) -> LabelledImages:
+    from torchvision import datasets
+
+    load = getattr(datasets, known.torchvision)
+    try:
+        found = load(folder, train=split == "train", download=True)
+    except (OSError, RuntimeError) as error:
+        reason = str(error).split("\n")[0]
+        raise BenchError(
+            f"no {split} images of {known.name}: put {known.name}_{split}.npz "
+            f"(images uint8 [n, h, w, c], labels) or torchvision's {known.torchvision} files into {folder} "
+            f"(--data-dir or BENCH_DATA_DIR), or go online so that torchvision can download them ({reason})"
+        ) from error
+    return LabelledImages(
+        np.asarray(found.data, np.uint8).reshape(-1, *known.shape), np.asarray(found.targets, np.int64)
+    )

@@ -1,0 +1,272 @@
+"""From models and a suite to records: what `bench run` and `bench.evaluate` do."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import zoo
+from bench import data, models, suites
+from bench.errors import BenchError
+from bench.models import Candidate
+from bench.progress import Progress, SilentProgress
+from reports.cell import Cell
+from reports.metrics import Accuracy
+from reports.records import Record, RecordError, Store, finished
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import nn
+
+BATCH_SIZES = {"cuda": 1024, "cpu": 128}
+"""Images evaluated at once unless told otherwise; on a CPU larger batches only cost memory."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Everything about an evaluation but its models. None stands for the suite's or the device's default."""
+
+    suite: str = "adversarial"
+    examples: int | None = None
+    spsa_examples: int | None = None
+    seed: int = 0
+    device: str = "auto"
+    batch_size: int | None = None
+    backend: str = "native"
+    data_dir: Path | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Planned cells and what is known of them."""
+
+    cells: list[Cell]
+    records: list[Record]
+    """Those of `cells`, finished or failed."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every cell has a record without error."""
+        return {record.key for record in self.records if record.status == "ok"} >= {c.key for c in self.cells}
+
+
+def evaluate(
+    model: str | nn.Module,
+    dataset: str | None = None,
+    suite: str = "adversarial",
+    *,
+    checkpoint: str = "shipped",
+    iterations: int | None = None,
+    results: str | Path | None = None,
+    examples: int | None = None,
+    spsa_examples: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    batch_size: int | None = None,
+    data_dir: str | Path | None = None,
+) -> pd.DataFrame:
+    """Evaluate a model and return one row per cell.
+
+    Args:
+        model: A name of the zoo, "path/to/file.py:factory", or a module from images in [0, 1] to logits,
+            with or without `unroll`.
+        dataset: What the classes are; may be left out for a model of the zoo.
+        suite: A key of `bench.suites.SUITES`.
+        checkpoint: For a model of the zoo, the name or path of its weights.
+        iterations: Feedback iterations; by default the model's own.
+        results: Folder that keeps the records, so that the same call continues; by default they are not kept.
+        examples: Test images to use, from the first.
+        spsa_examples: The same for SPSA.
+        seed: Seed of all random draws.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        batch_size: Images evaluated at once; changes speed and memory only.
+        data_dir: Folder with datasets, if the embedded 1,000 images do not suffice.
+
+    Returns:
+        A frame with model, readout, attack, attack_target, transfer, iterations, status, n, correct, accuracy
+        and its 95 % interval (in percent), largest_linf, seconds, error and the cell's key.
+
+    Raises:
+        BenchError: If something the caller gave is unknown, missing or does not fit.
+    """
+    candidate = candidate_of(model, dataset, checkpoint, iterations)
+    options = Options(
+        suite,
+        examples,
+        spsa_examples,
+        seed,
+        device,
+        batch_size,
+        data_dir=Path(data_dir) if data_dir else None,
+    )
+    with tempfile.TemporaryDirectory() as temporary:
+        found = run([candidate], options, Store(Path(results or temporary)), SilentProgress())
+    return _frame(found.records)
+
+
+def candidate_of(
+    model: str | nn.Module, dataset: str | None, checkpoint: str, iterations: int | None
+) -> Candidate:
+    """Return the candidate that a name, a file or a module stands for."""
+    if iterations is not None and iterations < 0:
+        raise BenchError(f"iterations must be at least 0, got {iterations}")
+    if not isinstance(model, str):
+        if dataset is None:
+            raise BenchError("name the dataset of the model")
+        return models.from_object(model, dataset, iterations=iterations)
+    if ":" in model and model not in zoo.ENTRIES:
+        return models.from_file(model, dataset, iterations)
+    candidate = models.from_zoo(model, checkpoint, iterations)
+    if dataset not in (None, candidate.dataset):
+        raise BenchError(f"{model} classifies {candidate.dataset}, not {dataset}")
+    return candidate
+
+
+def run(candidates: Sequence[Candidate], options: Options, store: Store, progress: Progress) -> Evaluation:
+    """Evaluate what is not yet in the store and return all records that were asked for.
+
+    Raises:
+        BenchError: If an option is unknown or does not fit, or the store cannot be used.
+    """
+    is_gpu = _device_type(options.device) == "cuda"
+    cells, involved = _plan(candidates, options, is_gpu)
+    try:
+        pending = _pending(cells, store)
+        if pending:
+            with store.run_lock(timeout=0):
+                _run_pending(pending, involved, options, store, progress)
+        wanted = {cell.key for cell in cells}
+        return Evaluation(cells, [record for record in store.read() if record.key in wanted])
+    except TimeoutError as error:
+        raise BenchError(f"{error}; wait for it, or give another folder with --results") from error
+    except RecordError as error:
+        raise BenchError(str(error)) from error
+
+
+def _plan(
+    candidates: Sequence[Candidate], options: Options, is_gpu: bool
+) -> tuple[list[Cell], dict[tuple[str, str], Candidate]]:
+    cells: list[Cell] = []
+    involved: dict[tuple[str, str], Candidate] = {}
+    for candidate in candidates:
+        sizes = _sizes(options, candidate.dataset, is_gpu)
+        source = _transfer_source(candidate)
+        for known in (candidate, source):
+            if known is not None:
+                involved[known.scored.name, known.scored.weights] = known
+        request = suites.Request(
+            scored=candidate.scored,
+            source=source.scored if source else None,
+            dataset=candidate.dataset,
+            sizes=sizes,
+            data_hash=partial(_data_hash, candidate.dataset, options.data_dir),
+            seed=options.seed,
+            backend=options.backend,
+        )
+        cells += suites.plan(options.suite, request)
+    return cells, involved
+
+
+def _sizes(options: Options, dataset: str, is_gpu: bool) -> suites.Sizes:
+    """Return the sizes asked for; SPSA uses no more examples than everything else."""
+    usual = suites.default_sizes(options.suite, dataset, is_gpu)
+    examples = options.examples if options.examples is not None else usual.examples
+    few = options.spsa_examples if options.spsa_examples is not None else min(usual.spsa_examples, examples)
+    if not 1 <= few <= examples:
+        raise BenchError(f"SPSA must use from 1 to {examples} examples, got {few}")
+    return suites.Sizes(examples, few)
+
+
+def _transfer_source(candidate: Candidate) -> Candidate | None:
+    """Return the plain network of the dataset, unless it is the candidate itself or has no weights here."""
+    name = suites.TRANSFER_SOURCES.get(candidate.dataset)
+    if name is None or candidate.scored.name == name:
+        return None
+    return models.from_zoo(name)
+
+
+def _pending(cells: Sequence[Cell], store: Store) -> list[Cell]:
+    done = finished(store.read())
+    return [cell for cell in cells if cell.key not in done]
+
+
+def _run_pending(
+    pending: Sequence[Cell],
+    involved: dict[tuple[str, str], Candidate],
+    options: Options,
+    store: Store,
+    progress: Progress,
+) -> None:
+    import torch
+
+    from bench.runner import Machine, Runner
+
+    device = torch.device(_device_type(options.device) if options.device == "auto" else options.device)
+    batch_size = options.batch_size or BATCH_SIZES[device.type]
+
+    def images(dataset: str, examples: int) -> data.LabelledImages:
+        return _images(dataset, examples, options.data_dir)
+
+    runner = Runner(involved, images, Machine(device, batch_size), store, progress)
+    # Another run may have finished some of them since.
+    runner.run(_pending(pending, store))
+
+
+def _device_type(device: str) -> str:
+    """Return "cuda" or "cpu", resolving "auto"; refuse what this machine has not."""
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, index = device.partition(":")
+    if kind not in BATCH_SIZES or (index and not index.isdecimal()):
+        raise BenchError(f"device must be auto, cpu, cuda or cuda:N, got {device!r}")
+    if kind == "cuda" and torch.cuda.device_count() <= int(index or 0):
+        raise BenchError(
+            f"this machine has no device {device!r}: torch sees {torch.cuda.device_count()} GPUs"
+        )
+    return kind
+
+
+def _data_hash(dataset: str, data_dir: Path | None, examples: int) -> str:
+    return _images(dataset, examples, data_dir).sha256
+
+
+@cache
+def _images(dataset: str, examples: int, data_dir: Path | None) -> data.LabelledImages:
+    return data.evaluation_images(dataset, examples, data_dir)
+
+
+def _frame(records: Sequence[Record]) -> pd.DataFrame:
+    import pandas as pd
+
+    rows = []
+    for record in records:
+        cell, done = record.cell, record.cell.perturbation
+        accuracy = Accuracy(record.correct, record.n) if record.n else None
+        rows.append(
+            {
+                "model": cell.model,
+                "readout": cell.readout,
+                "attack": done.name if done else None,
+                "steps": done.settings.get("steps") if done else None,
+                "attack_target": cell.attack_target,
+                "transfer": cell.is_transfer,
+                "iterations": cell.iterations,
+                "status": record.status,
+                "n": record.n,
+                "correct": record.correct,
+                "accuracy": 100 * accuracy.share if accuracy else None,
+                "low": 100 * accuracy.interval.low if accuracy else None,
+                "high": 100 * accuracy.interval.high if accuracy else None,
+                "largest_linf": record.largest_linf,
+                "seconds": record.seconds,
+                "error": record.error,
+                "key": record.key,
+            }
+        )
+    return pd.DataFrame(rows)

@@ -1,0 +1,273 @@
+"""Cells to records: grouping, batching, failing well.
+
+Cells whose perturbed images are the same form a group. A group is attacked once, and each model in it is
+unrolled once, to the largest iteration count that one of its cells asks for.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+import attacks
+from bench import compat, provenance
+from bench.models import Candidate
+from bench.progress import Progress
+from reports.cell import Cell
+from reports.records import Passes, Record, Store
+from zoo.feedback import AttackTarget, FeedbackModel, Readout
+
+Images = Float[Tensor, "n c h w"]
+Labels = Int[Tensor, " n"]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how numbers are computed; none of it is part of a cell."""
+
+    device: torch.device
+    batch_size: int
+    """Images evaluated at once, at most."""
+    dtype: torch.dtype = torch.float32
+
+
+@dataclass
+class Meter:
+    """A model that counts the passes made through it, in images times passes."""
+
+    model: FeedbackModel
+    forward: int = 0
+    backward: int = 0
+
+    def unroll(self, images: Images, iterations: int) -> Float[Tensor, "t n k"]:
+        """Unroll the model and count; a pass whose gradient is wanted will also go backward."""
+        logits = self.model.unroll(images, iterations)
+        passes = logits.shape[0] * logits.shape[1]
+        self.forward += passes
+        if logits.requires_grad:
+            self.backward += passes
+        return logits
+
+
+@dataclass
+class Runner:
+    """Evaluates cells.
+
+    Attributes:
+        candidates: Every model that a cell names, by (name, weights).
+        images: Loads the first n clean images of a dataset as uint8 [n, h, w, c] and their labels.
+        machine: Where to compute.
+        store: Where records go.
+        progress: What is told how far it is.
+    """
+
+    candidates: Mapping[tuple[str, str], Candidate]
+    images: Callable[[str, int], tuple[np.ndarray, np.ndarray]]
+    machine: Machine
+    store: Store
+    progress: Progress
+    _models: dict[tuple[str, str], Meter] = field(default_factory=dict)
+
+    def run(self, cells: Iterable[Cell]) -> list[Record]:
+        """Evaluate cells and store a record of each; a group that fails is recorded and the run goes on.
+
+        KeyboardInterrupt loses the group that is being worked on and nothing else.
+        """
+        groups = group_by_images(cells)
+        self.progress.start([(describe(group), group[0].examples) for group in groups])
+        written = []
+        for group in groups:
+            started = time.perf_counter()
+            try:
+                with self.progress.group(describe(group), group[0].examples) as advance:
+                    measured = self._evaluate(group, advance)
+            except Exception as error:
+                lines = traceback.format_exc()
+                reason = " ".join(f"{type(error).__name__}: {error}".split())
+                measured = [_Measurement(error=reason[:500], traceback=lines) for _ in group]
+                self.progress.failed(describe(group), reason[:500])
+            seconds = time.perf_counter() - started
+            for cell, measurement in zip(group, measured, strict=True):
+                record = self._record(cell, measurement, seconds)
+                self.store.append(record, measurement.outcomes)
+                written.append(record)
+        return written
+
+    def _evaluate(self, group: Sequence[Cell], advance: Callable[[int], None]) -> list[_Measurement]:
+        asked = group[0]
+        pixels, labels = self.images(asked.dataset, asked.examples)
+        attack = self._attack(asked)
+        scored = {(cell.model, cell.weights): self._model(cell.model, cell.weights) for cell in group}
+        depth = {identity: _largest_iterations(group, identity) for identity in scored}
+        meters = [*scored.values(), *([self._model(asked.source, asked.source_weights)] if attack else [])]
+        before = _work(meters)
+        outcomes: list[list[pd.DataFrame]] = [[] for _ in group]
+
+        def measure(examples: range) -> list[list[pd.DataFrame]]:
+            clean, truth = self._tensors(pixels[examples], labels[examples])
+            perturbed = self._perturb(asked, attack, clean, truth, examples)
+            with torch.no_grad():
+                logits = {
+                    identity: model.unroll(perturbed, depth[identity]) for identity, model in scored.items()
+                }
+            advance(len(examples))
+            return [
+                [_outcomes(cell, logits[cell.model, cell.weights], clean, perturbed, truth, examples)]
+                for cell in group
+            ]
+
+        for examples in self._batches(asked.examples, attack.width if attack else 1):
+            for tables, found in zip(outcomes, _halving(measure, examples), strict=True):
+                tables.extend(found)
+        after = _work(meters)
+        passes = Passes(forward=after[0] - before[0], backward=after[1] - before[1], group=asked.images_key)
+        return [_Measurement(pd.concat(tables, ignore_index=True), passes) for tables in outcomes]
+
+    def _attack(self, cell: Cell) -> attacks.Attack | None:
+        if cell.perturbation is None:
+            return None
+        if cell.perturbation.backend == "advertorch":
+            compat.enable_advertorch()
+        return attacks.build(cell.perturbation.name, cell.perturbation.backend, cell.perturbation.settings)
+
+    def _perturb(
+        self, cell: Cell, attack: attacks.Attack | None, clean: Images, truth: Labels, examples: range
+    ) -> Images:
+        if attack is None:
+            return clean
+        source = self._model(cell.source, cell.source_weights)
+        classifier = AttackTarget(cell.attack_target or "").classifier(source, cell.attack_iterations)
+        draws = attacks.Draws(cell.draw_key, examples, clean)
+        return attack(classifier, clean, truth, draws).detach()
+
+    def _batches(self, count: int, width: int) -> Iterator[range]:
+        size = max(1, self.machine.batch_size // width)
+        for start in range(0, count, size):
+            yield range(start, min(start + size, count))
+
+    def _tensors(self, pixels: np.ndarray, labels: np.ndarray) -> tuple[Images, Labels]:
+        images = torch.from_numpy(pixels).to(self.machine.device).permute(0, 3, 1, 2)
+        images = images.to(self.machine.dtype, memory_format=torch.channels_last) / 255
+        return images, torch.from_numpy(labels).to(self.machine.device)
+
+    def _model(self, name: str | None, weights: str | None) -> Meter:
+        identity = (str(name), str(weights))
+        if identity not in self._models:
+            model = self.candidates[identity].load()
+            if isinstance(model, torch.nn.Module):
+                model.requires_grad_(False)
+                model.to(self.machine.device, self.machine.dtype)
+                # Convolutions of these sizes run up to twice as fast with the channels innermost.
+                model.to(memory_format=torch.channels_last)
+            self._models[identity] = Meter(model)
+        return self._models[identity]
+
+    def _record(self, cell: Cell, measured: _Measurement, seconds: float) -> Record:
+        candidate = self.candidates[cell.model, cell.weights]
+        fields: dict[str, Any] = {} if measured.outcomes is None else _summary(measured.outcomes)
+        return Record(
+            key=cell.key,
+            label=candidate.label,
+            cell=cell,
+            status="ok" if measured.error is None else "error",
+            passes=measured.passes,
+            seconds=round(seconds, 3),
+            provenance=provenance.collect(self.machine, candidate.checkpoint),
+            error=measured.error,
+            traceback=measured.traceback,
+            **({"n": 0, "correct": 0} | fields),
+        )
+
+
+@dataclass(frozen=True)
+class _Measurement:
+    outcomes: pd.DataFrame | None = None
+    passes: Passes | None = None
+    error: str | None = None
+    traceback: str | None = None
+
+
+def group_by_images(cells: Iterable[Cell]) -> list[list[Cell]]:
+    """Return cells that share perturbed images together, in the order in which they first appear."""
+    groups: dict[str, list[Cell]] = defaultdict(list)
+    for cell in cells:
+        groups[cell.images_key].append(cell)
+    return list(groups.values())
+
+
+def describe(group: Sequence[Cell]) -> str:
+    """Return a short name of what a group does."""
+    cell = group[0]
+    models = ", ".join(dict.fromkeys(cell.model for cell in group))
+    if cell.perturbation is None:
+        return f"{models}: clean"
+    steps = f"-{cell.perturbation.settings['steps']}" if "steps" in cell.perturbation.settings else ""
+    origin = f" from {cell.source}" if cell.is_transfer else ""
+    return f"{models}: {cell.perturbation.name}{steps} {cell.attack_target}{origin}"
+
+
+def _halving(
+    measure: Callable[[range], list[list[pd.DataFrame]]], examples: range
+) -> list[list[pd.DataFrame]]:
+    """Measure examples together or, where memory does not suffice, in halves; the numbers are the same."""
+    try:
+        return measure(examples)
+    except torch.OutOfMemoryError:
+        if len(examples) == 1:
+            raise
+    # Outside the handler, so that the failed attempt's tensors are no longer referenced.
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    middle = len(examples) // 2
+    halves = _halving(measure, examples[:middle]), _halving(measure, examples[middle:])
+    return [first + second for first, second in zip(*halves, strict=True)]
+
+
+def _largest_iterations(group: Iterable[Cell], identity: tuple[str, str]) -> int:
+    return max(cell.iterations for cell in group if (cell.model, cell.weights) == identity)
+
+
+def _work(meters: Iterable[Meter]) -> tuple[int, int]:
+    distinct = {id(meter): meter for meter in meters}.values()
+    return sum(meter.forward for meter in distinct), sum(meter.backward for meter in distinct)
+
+
+def _outcomes(
+    cell: Cell, logits: Tensor, clean: Images, perturbed: Images, truth: Labels, examples: range
+) -> pd.DataFrame:
+    """Return what happened to each example; a NaN or infinite logit makes an answer wrong."""
+    passes = logits[: cell.iterations + 1]
+    answer = Readout(cell.readout).of(passes)
+    is_finite = answer.isfinite().all(1)
+    prediction = torch.where(is_finite, answer.argmax(1), -1)
+    change = (perturbed.double() - clean.double()).flatten(1)
+    columns = {
+        "label": truth,
+        "prediction": prediction,
+        "is_correct": prediction == truth,
+        "linf": change.abs().amax(1),
+        "l2": torch.linalg.vector_norm(change, dim=1),
+    }
+    table = pd.DataFrame({name: values.cpu().numpy() for name, values in columns.items()})
+    table.insert(0, "example", np.arange(examples.start, examples.stop))
+    return table
+
+
+def _summary(outcomes: pd.DataFrame) -> dict[str, Any]:
+    largest = {norm: float(outcomes[norm].max(skipna=False)) for norm in ("linf", "l2")}
+    return {
+        "n": len(outcomes),
+        "correct": int(outcomes["is_correct"].sum()),
+        "nonfinite": int((outcomes["prediction"] < 0).sum()),
+        **{f"largest_{norm}": value if np.isfinite(value) else None for norm, value in largest.items()},
+    }

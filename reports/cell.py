@@ -1,0 +1,82 @@
+"""One point of the attack matrix: the question that one record answers.
+
+The class lives with the records because every table asks for records by the fields of their cells.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Setting = bool | int | float | str
+
+
+class Frozen(BaseModel):
+    """Base of the record types: immutable, and refusing fields it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Perturbation(Frozen):
+    """What is done to the images, with every setting spelt out. Lengths are in [0, 1] pixel units."""
+
+    name: str
+    backend: str
+    settings: dict[str, Setting]
+
+
+class Cell(Frozen):
+    """Everything that a number depends on; no path, no device, no batch size."""
+
+    suite: str
+    suite_version: int
+    model: str
+    weights: str
+    """SHA-256 of the weights."""
+    dataset: str
+    data: str
+    """SHA-256 of the clean images and labels."""
+    examples: int
+    perturbation: Perturbation | None
+    """None for clean images."""
+    source: str | None
+    """The model that the attacker uses; another one than `model` in a transfer attack."""
+    source_weights: str | None
+    attack_target: Literal["first", "e2e", "e2e_avg"] | None
+    attack_iterations: int
+    """Feedback iterations that the attacker unrolls; 0 under "first"."""
+    iterations: int
+    """Feedback iterations behind the scored answer."""
+    readout: Literal["last", "avg"]
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """Content key: SHA-256 of the canonical JSON of all fields."""
+        return _digest(self.model_dump())
+
+    @property
+    def images_key(self) -> str:
+        """Content key of the perturbed images, which neither scored model nor readout changes."""
+        return _digest(self.model_dump(exclude=_SCORING))
+
+    @property
+    def draw_key(self) -> str:
+        """What the random draws depend on beside the example: an image draws alike in every subset."""
+        return _digest(self.model_dump(exclude=_SCORING | {"data", "examples"}))
+
+    @property
+    def is_transfer(self) -> bool:
+        """Whether the images were made against another model."""
+        return self.source is not None and (self.source, self.source_weights) != (self.model, self.weights)
+
+
+_SCORING = {"suite", "suite_version", "model", "weights", "iterations", "readout"}
+
+
+def _digest(fields: dict[str, object]) -> str:
+    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()

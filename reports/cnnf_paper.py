@@ -1,0 +1,232 @@
+"""The adversarial tables of CNN-F (Huang et al., NeurIPS 2020), and what they leave out.
+
+The paper's table has the columns clean, PGD (first), PGD (e2e), SPSA (first), SPSA (e2e), Transfer and min,
+the lowest of the attacks. Ours adds attacks on the averaged logits, PGD with 40 steps, and the share of
+examples that survive every attack, which is the number that counts.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import chain
+
+from reports.cell import Cell
+from reports.metrics import Accuracy
+from reports.records import Record, Store
+from reports.tables import Column, Row, Table
+
+Query = Callable[[Cell], bool]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A scored answer: one row of a table."""
+
+    label: str
+    model: str
+    weights: str
+    iterations: int
+    readout: str
+
+
+def _clean(cell: Cell) -> bool:
+    return cell.perturbation is None
+
+
+def _white_box(name: str, target: str, steps: int) -> Query:
+    def matches(cell: Cell) -> bool:
+        # A network without feedback has only a first pass: every target is the same attack on it.
+        wanted = "first" if cell.iterations == 0 else target
+        done = cell.perturbation
+        if done is None or cell.is_transfer:
+            return False
+        return done.name == name and done.settings["steps"] == steps and cell.attack_target == wanted
+
+    return matches
+
+
+def _transfer(cell: Cell) -> bool:
+    return cell.is_transfer
+
+
+PAPER_COLUMNS: dict[str, Query] = {
+    "clean": _clean,
+    "PGD (first)": _white_box("pgd", "first", 7),
+    "PGD (e2e)": _white_box("pgd", "e2e", 7),
+    "SPSA (first)": _white_box("spsa", "first", 7),
+    "SPSA (e2e)": _white_box("spsa", "e2e", 7),
+    "Transfer": _transfer,
+}
+MORE_COLUMNS: dict[str, Query] = {
+    "PGD (e2e_avg)": _white_box("pgd", "e2e_avg", 7),
+    "SPSA (e2e_avg)": _white_box("spsa", "e2e_avg", 7),
+    "PGD-40 (first)": _white_box("pgd", "first", 40),
+    "PGD-40 (e2e)": _white_box("pgd", "e2e", 40),
+    "PGD-40 (e2e_avg)": _white_box("pgd", "e2e_avg", 40),
+}
+
+
+def adversarial_tables(records: Iterable[Record], store: Store) -> list[Table]:
+    """Return the tables of every suite, dataset, seed and backend that the records hold.
+
+    Where several records fill one place, that with most examples counts, then the latest.
+    """
+    groups: dict[tuple[str, int, str, int], list[Record]] = defaultdict(list)
+    for record in records:
+        cell = record.cell
+        groups[cell.suite, cell.suite_version, cell.dataset, cell.seed].append(record)
+    return list(chain.from_iterable(_tables_of(group, store) for _, group in sorted(groups.items())))
+
+
+def _tables_of(records: list[Record], store: Store) -> list[Table]:
+    cell = records[0].cell
+    title = f"{cell.suite} on {cell.dataset}"
+    ok = [record for record in records if record.status == "ok"]
+    rows = _subjects(ok)
+    by_subject = {row: [r for r in ok if _subject(r) == row] for row in rows}
+    labels = _labels(rows)
+    provenance = (f"suite version {cell.suite_version}, seed {cell.seed}", *_provenance(ok))
+    notes = (*_failures(records), *_budget_notes(ok))
+
+    has_attacks = any(not _clean(record.cell) for record in ok)
+    paper = dict(PAPER_COLUMNS) if has_attacks else {"clean": _clean}
+    values = {row: [_pick(by_subject[row], query) for query in paper.values()] for row in rows}
+    columns = [Column(heading, heading != "clean") for heading in paper]
+    if has_attacks:
+        columns.append(Column("min", is_attack=False))
+        for found in values.values():
+            found.append(min((v for v in found[1:] if v), key=lambda v: v.share, default=None))
+    masking = tuple(note for row in rows for note in _masking_notes(labels[row], by_subject[row]))
+    tables = [_table(title, columns, labels, values, (*notes, *masking), provenance)]
+
+    more = {heading: query for heading, query in MORE_COLUMNS.items() if any(query(r.cell) for r in ok)}
+    if len(more) > 0 and any(r.cell.perturbation and r.cell.perturbation.settings["steps"] == 40 for r in ok):
+        values = {
+            row: [_pick(by_subject[row], query) for query in more.values()]
+            + [worst_case(by_subject[row], store)]
+            for row in rows
+        }
+        columns = [*map(Column, more), Column("worst case")]
+        worst = "worst case: examples that survive every attack run on them, whatever target it had"
+        tables.append(
+            _table(f"{title}: beyond the paper", columns, labels, values, (worst, *notes), provenance)
+        )
+    return tables
+
+
+def _table(
+    title: str,
+    columns: list[Column],
+    labels: dict[Subject, str],
+    values: dict[Subject, list[Accuracy | None]],
+    notes: tuple[str, ...],
+    provenance: tuple[str, ...],
+) -> Table:
+    rows = tuple(Row(labels[subject], tuple(found)) for subject, found in values.items())
+    return Table(title, tuple(columns), rows, notes, provenance)
+
+
+def worst_case(records: Iterable[Record], store: Store) -> Accuracy | None:
+    """Return the share of examples that stay correct under every attack that was run on them.
+
+    Args:
+        records: Records of one scored answer (one model, iteration count and readout).
+        store: Where their outcomes lie.
+
+    The examples are those of the record with most; an attack on fewer can only lower the number on those.
+    """
+    attacked = [record for record in records if not _clean(record.cell)]
+    if not attacked:
+        return None
+    survivors: dict[int, bool] = {}
+    for record in attacked:
+        outcomes = store.read_outcomes(record)
+        for example, is_correct in zip(outcomes["example"], outcomes["is_correct"], strict=True):
+            survivors[example] = survivors.get(example, True) and bool(is_correct)
+    return Accuracy(sum(survivors.values()), len(survivors))
+
+
+def _pick(records: list[Record], query: Query) -> Accuracy | None:
+    found = [record for record in records if query(record.cell)]
+    if not found:
+        return None
+    best = max(found, key=lambda record: (record.n, record.provenance.finished_at))
+    return Accuracy(best.correct, best.n)
+
+
+def _subject(record: Record) -> Subject:
+    cell = record.cell
+    return Subject(record.label, cell.model, cell.weights, cell.iterations, cell.readout)
+
+
+def _subjects(records: list[Record]) -> list[Subject]:
+    def order(row: Subject) -> tuple[bool, str, str, int, bool]:
+        return (row.iterations > 0, row.model, row.weights, row.iterations, row.readout == "avg")
+
+    return sorted({_subject(record) for record in records}, key=order)
+
+
+def _labels(rows: list[Subject]) -> dict[Subject, str]:
+    """Name rows as the paper does, adding just what tells two of them apart."""
+    labels = {}
+    for row in rows:
+        label = row.label
+        if len({other.model for other in rows if other.label == row.label}) > 1:
+            label += f" {row.model}"
+        same_model = [other for other in rows if other.model == row.model]
+        if len({other.weights for other in same_model}) > 1:
+            label += f" {row.weights[:8]}"
+        if len({other.iterations for other in same_model}) > 1:
+            label += f", {row.iterations} iterations"
+        labels[row] = f"{label} ({row.readout})" if row.iterations else label
+    return labels
+
+
+def _masking_notes(label: str, records: list[Record]) -> list[str]:
+    """Say where an attacker who knows more does worse, which honest gradients do not allow."""
+    notes = []
+    for kind in ("PGD", "SPSA"):
+        first, e2e = (_pick(records, PAPER_COLUMNS[f"{kind} ({target})"]) for target in ("first", "e2e"))
+        if first and e2e and e2e.share > first.share:
+            notes.append(
+                f"{label}: {kind} end-to-end leaves {100 * e2e.share:.1f} %, on the first pass alone "
+                f"{100 * first.share:.1f} %; the stronger attacker doing worse is a sign of masked gradients"
+            )
+    return notes
+
+
+def _failures(records: list[Record]) -> list[str]:
+    failed = [record for record in records if record.status == "error"]
+    nonfinite = sum(record.nonfinite for record in records)
+    notes = []
+    if failed:
+        notes.append(
+            f"{len(failed)} cells failed and are shown as {'a dash'}; first error: {failed[0].error}"
+        )
+    if nonfinite:
+        notes.append(f"{nonfinite} answers had NaN or infinite logits and count as wrong")
+    return notes
+
+
+def _budget_notes(records: list[Record]) -> list[str]:
+    """Say what the attacks were allowed, and how much of it SPSA, whose steps are bounded, has used."""
+    thresholds = {
+        (done.settings["norm"], done.settings["epsilon"]) for r in records if (done := r.cell.perturbation)
+    }
+    notes = [f"threat model: {norm}, epsilon {epsilon:.5g} in [0, 1]" for norm, epsilon in sorted(thresholds)]
+    spsa = [r for r in records if r.cell.perturbation and r.cell.perturbation.name == "spsa"]
+    if spsa:
+        reached = max(r.largest_linf or 0.0 for r in spsa)
+        sizes = sorted({r.n for r in spsa})
+        notes.append(f"SPSA: n = {', '.join(map(str, sizes))}; largest perturbation reached {reached:.5g}")
+    return notes
+
+
+def _provenance(records: list[Record]) -> list[str]:
+    weights = sorted(
+        {f"{r.cell.model} ({r.provenance.checkpoint}, sha256 {r.cell.weights[:12]})" for r in records}
+    )
+    made = sorted({f"torch {r.provenance.versions['torch']} on {r.provenance.device}" for r in records})
+    return [f"weights: {'; '.join(weights)}", f"made with {'; '.join(made)}"]

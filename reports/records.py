@@ -1,0 +1,231 @@
+"""The results folder: one JSON line per finished cell and its per-example outcomes as parquet.
+
+FOLDER/records.jsonl            appended under a file lock, never rewritten
+FOLDER/outcomes/KEY.parquet     written whole before its line, checked by the hash in the line
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from filelock import FileLock, Timeout
+from pydantic import Field, ValidationError
+
+from reports.cell import Cell, Frozen
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA = 1
+
+
+class RecordError(ValueError):
+    """A results folder that cannot be read or written."""
+
+
+class Passes(Frozen):
+    """Work behind a record: images times network passes, for the whole group that shared it."""
+
+    forward: int
+    backward: int
+    group: str
+    """The same for all records whose cells were evaluated together."""
+
+
+class Provenance(Frozen):
+    """Where and with what a record was made."""
+
+    revision: str | None
+    """Git commit of the code; None for an installed package."""
+    is_dirty: bool | None
+    versions: dict[str, str]
+    device: str
+    dtype: str
+    batch_size: int
+    checkpoint: str
+    """Name or file name of the weights."""
+    finished_at: str
+    """UTC, ISO 8601."""
+
+
+class Record(Frozen):
+    """What happened in one cell. Counts, not percentages."""
+
+    schema_version: int = Field(SCHEMA, alias="schema", serialization_alias="schema")
+    key: str
+    label: str
+    """Name of the scored model in tables."""
+    cell: Cell
+    status: Literal["ok", "error"]
+    n: int
+    correct: int
+    largest_linf: float | None = None
+    """Largest perturbation over examples, in [0, 1] pixel units, measured in float64."""
+    largest_l2: float | None = None
+    nonfinite: int = 0
+    """Examples with a NaN or infinite logit; they count as wrong."""
+    outcomes: str | None = None
+    """SHA-256 of the parquet file of per-example outcomes."""
+    passes: Passes | None = None
+    seconds: float
+    """Wall time of the group of cells evaluated together."""
+    provenance: Provenance
+    error: str | None = None
+    traceback: str | None = None
+
+
+class Store:
+    """A results folder.
+
+    Args:
+        folder: Made when first written to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.file = folder / "records.jsonl"
+
+    def read(self) -> list[Record]:
+        """Return the last record of each cell, in the order of their first appearance.
+
+        A last line cut off by a killed process is reported by a warning and left out.
+
+        Raises:
+            RecordError: If a line is not a record, or was written by a newer version.
+        """
+        if not self.file.exists():
+            return []
+        lines = self.file.read_bytes().split(b"\n")
+        if lines.pop():
+            warnings.warn(
+                f"{self.file}: the last line was cut off and is ignored; its cell runs again", stacklevel=2
+            )
+        records: dict[str, Record] = {}
+        for number, line in enumerate(lines, 1):
+            record = self._parse(line, number)
+            if record.status == "ok" or record.key not in records or records[record.key].status == "error":
+                records[record.key] = record
+        return list(records.values())
+
+    def append(self, record: Record, outcomes: pd.DataFrame | None = None) -> None:
+        """Add one record, its outcomes first; both survive a crash at any moment or do not appear at all.
+
+        Raises:
+            RecordError: If the folder cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if outcomes is not None:
+                record = record.model_copy(update={"outcomes": self._write_outcomes(record.key, outcomes)})
+            line = record.model_dump_json(by_alias=True).encode() + b"\n"
+            with FileLock(self.folder / ".append.lock"):
+                self._repair()
+                with self.file.open("ab") as file:
+                    file.write(line)
+                    file.flush()
+                    os.fsync(file.fileno())
+        except OSError as error:
+            raise RecordError(f"cannot write results to {self.folder}: {error.strerror or error}") from error
+
+    def run_lock(self, timeout: float) -> FileLock:
+        """Return the held lock that a run keeps on the folder.
+
+        Raises:
+            TimeoutError: If another run still holds it after `timeout` seconds.
+            RecordError: If the folder cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.folder / ".run.lock", timeout=timeout)
+            lock.acquire()
+        except Timeout:
+            raise TimeoutError(f"another run is using {self.folder}") from None
+        except OSError as error:
+            raise RecordError(f"cannot write results to {self.folder}: {error.strerror or error}") from error
+        return lock
+
+    def read_outcomes(self, record: Record) -> pd.DataFrame:
+        """Return the per-example outcomes of a record: example, label, prediction, is_correct, linf, l2.
+
+        Raises:
+            RecordError: If the file is missing or is not the one the record was written with.
+        """
+        import pandas as pd
+
+        path = self._outcomes_path(record.key)
+        if not path.is_file():
+            raise RecordError(f"{path} is missing: the outcomes of {record.label} cannot be read")
+        if hashlib.sha256(path.read_bytes()).hexdigest() != record.outcomes:
+            raise RecordError(f"{path} is damaged: its hash is not the one in records.jsonl")
+        return pd.read_parquet(path)
+
+    def _write_outcomes(self, key: str, outcomes: pd.DataFrame) -> str:
+        path = self._outcomes_path(key)
+        path.parent.mkdir(exist_ok=True)
+        content: bytes = outcomes.to_parquet(None, index=False, compression="zstd")
+        _write_atomically(path, content)
+        return hashlib.sha256(content).hexdigest()
+
+    def _outcomes_path(self, key: str) -> Path:
+        return self.folder / "outcomes" / f"{key}.parquet"
+
+    def _repair(self) -> None:
+        """Move a line that a killed process left unfinished to a file of its own."""
+        if not self.file.exists():
+            return
+        content = self.file.read_bytes()
+        whole, _, cut_off = content.rpartition(b"\n")
+        if not cut_off:
+            return
+        kept = self.folder / "records.cut-off"
+        with kept.open("ab") as file:
+            file.write(cut_off + b"\n")
+        _write_atomically(self.file, whole + b"\n" if whole else b"")
+        warnings.warn(f"{self.file}: moved a line that was cut off to {kept.name}", stacklevel=2)
+
+    def _parse(self, line: bytes, number: int) -> Record:
+        try:
+            record = Record.model_validate_json(line)
+        except ValidationError as error:
+            if (found := _schema_of(line)) is not None and found > SCHEMA:
+                raise RecordError(
+                    f"{self.file} line {number} has schema {found}, this version knows {SCHEMA}: upgrade"
+                ) from error
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise RecordError(f"{self.file} line {number} is not a record: {where} {first['msg']}") from error
+        if record.key != record.cell.key:
+            raise RecordError(f"{self.file} line {number} is not a record: its key is not that of its cell")
+        return record
+
+
+def finished(records: Iterable[Record]) -> dict[str, Record]:
+    """Return the records without error by the key of their cell."""
+    return {record.key: record for record in records if record.status == "ok"}
+
+
+def _schema_of(line: bytes) -> int | None:
+    import json
+
+    try:
+        found = json.loads(line).get("schema")
+    except (ValueError, AttributeError):
+        return None
+    return found if isinstance(found, int) else None
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,154 @@
+"""Finding, verifying and reading checkpoints.
+
+Finding one (`locate`) needs no torch, so that a finished run can be recognised without importing it.
+Nothing is unpickled except under torch's `weights_only=True`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.entry import CheckpointError, Download, Shipped, UnknownModelError, ZooEntry
+from zoo.registry import ENTRIES
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from zoo.cnnf import CNNF
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+@dataclass(frozen=True)
+class CheckpointFile:
+    """A verified file of weights."""
+
+    path: Path
+    sha256: str
+    card: Mapping[str, Any]
+    """What its card says; empty for a file without one."""
+
+
+def load(name: str, checkpoint: str = "shipped", device: str = "cpu") -> CNNF:
+    """Return a model of the zoo with its weights, in evaluation mode, float32, on `device`.
+
+    Args:
+        name: A key of `zoo.ENTRIES`.
+        checkpoint: A checkpoint name of the entry, or the path of a .safetensors file or of a .pt file in
+            the authors' layout.
+        device: Any torch device.
+
+    Raises:
+        UnknownModelError: If the zoo has no such model.
+        CheckpointError: If the file is missing, damaged, or of another network.
+    """
+    if name not in ENTRIES:
+        raise UnknownModelError(f"unknown model {name!r}; known: {', '.join(sorted(ENTRIES))}")
+    entry = ENTRIES[name]
+    return read_into(build(entry), locate(entry, checkpoint)).to(device).eval()
+
+
+def build(entry: ZooEntry) -> CNNF:
+    """Return the network of an entry with freshly drawn weights."""
+    return pkgutil.resolve_name(entry.build)(**entry.settings)
+
+
+def locate(entry: ZooEntry, checkpoint: str) -> CheckpointFile:
+    """Find and verify a checkpoint of `entry` by name or path; official files are downloaded on first use.
+
+    Raises:
+        CheckpointError: If there is none, or if its hash is not the expected one.
+    """
+    match entry.checkpoints.get(checkpoint):
+        case Shipped(stem):
+            return _shipped(WEIGHTS / f"{stem}.safetensors")
+        case Download() as download:
+            path = _fetch(download)
+        case None:
+            path = Path(checkpoint)
+            if not path.is_file():
+                known = ", ".join(entry.checkpoints)
+                raise CheckpointError(
+                    f"{entry.name} has no checkpoint {checkpoint!r} and there is no such file; known: {known}"
+                )
+    return CheckpointFile(path, hashlib.sha256(path.read_bytes()).hexdigest(), {})
+
+
+def read_into(model: CNNF, file: CheckpointFile) -> CNNF:
+    """Copy a file's weights into `model` and return it; the authors' layout is recognised by its names.
+
+    Raises:
+        CheckpointError: If the file cannot be read or is not of this network.
+    """
+    from zoo.cnnf import load_public
+
+    state_dict = _read(file.path)
+    try:
+        if any(name.startswith("layers.") for name in state_dict):
+            model.load_state_dict(state_dict)
+        else:
+            load_public(model, state_dict)
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"{file.path.name} does not fit the network: {reason[:300]}") from error
+    return model
+
+
+def _shipped(path: Path) -> CheckpointFile:
+    if not path.is_file():
+        raise CheckpointError(f"no weights are shipped at {path.name}; name a file or another checkpoint")
+    card = json.loads(path.with_suffix(".json").read_text())
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    if sha256 != card["sha256"]:
+        raise CheckpointError(
+            f"{path.name} is damaged: its SHA-256 is {sha256}, its card says {card['sha256']}"
+        )
+    return CheckpointFile(path, sha256, card)
+
+
+def _fetch(download: Download) -> Path:
+    import pooch
+
+    folder = pooch.os_cache("feedback-bench") / download.git_blob
+    name = download.url.rsplit("/", 1)[-1]
+    try:
+        path = Path(pooch.retrieve(download.url, known_hash=None, fname=name, path=folder))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"cannot download {download.url}: {error}") from error
+    if (blob := git_blob(path.read_bytes())) != download.git_blob:
+        path.unlink()
+        raise CheckpointError(
+            f"{download.url} is not the expected file: git blob {blob}, not {download.git_blob}"
+        )
+    return path
+
+
+def git_blob(content: bytes) -> str:
+    """Return the SHA-1 under which git stores `content`."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    import pickle
+
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".safetensors":
+            state_dict = load_file(path)
+        else:
+            state_dict = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+        reason = str(error).split("\n")[0]
+        raise CheckpointError(f"{path.name} is not a checkpoint or is truncated: {reason[:200]}") from error
+    if not isinstance(state_dict, Mapping) or not all(torch.is_tensor(v) for v in state_dict.values()):
+        raise CheckpointError(f"{path.name} does not hold a mapping from names to tensors")
+    return dict(state_dict)

@@ -1,0 +1,181 @@
+"""The layers of CNN-F: each one has a way up, a way down, and an explicit state.
+
+`up(feature, state)` carries a feature towards the label, `down(signal, state)` carries the feedback signal
+towards the image. Both return the new state beside their result and keep nothing on the module, so a
+network built of them is a pure function of its input. A state of None means that no pass has been made yet.
+
+Source: Huang et al., "Neural Networks with Recurrent Generative Feedback", NeurIPS 2020, section 2.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+from typing import Any, NamedTuple, Protocol
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+RMS_EPSILON = 1e-8
+
+
+class AdaReLUReading(StrEnum):
+    """The two published readings of AdaReLU, which differ where the feature f is negative."""
+
+    SIGNED = "signed"
+    """The public code: f where f * g > 0, else 0. Negative features pass as negative."""
+    RECTIFIED = "rectified"
+    """The slides: ReLU(f) where g >= 0, ReLU(-f) where g < 0. The result is never negative."""
+
+
+class Layer(Protocol):
+    """What a CNN-F network is a list of."""
+
+    def up(self, feature: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Carry a feature towards the label."""
+        ...
+
+    def down(self, signal: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Carry the feedback signal towards the image."""
+        ...
+
+
+class Gate(NamedTuple):
+    """What an AdaReLU remembers: its latent variable z_R and the signal that last came down."""
+
+    is_open: Bool[Tensor, "..."]
+    signal: Float[Tensor, "..."] | None
+
+
+class Switch(NamedTuple):
+    """What an AdaPool remembers: its latent variable z_P and the signal that last came down."""
+
+    size: tuple[int, int]
+    argmax: Int[Tensor, "n c h w"]
+    argmin: Int[Tensor, "n c h w"] | None
+    signal: Float[Tensor, "n c h w"] | None
+
+
+def instance_rms_norm(feature: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+    """Return each channel of each image divided by the root of its mean square over pixels.
+
+    The mean is not subtracted and nothing is learnt ("InsNorm" in the public code).
+    """
+    *_, height, width = feature.shape
+    precision = torch.promote_types(feature.dtype, torch.float32)
+    norm = torch.linalg.vector_norm(feature, dim=(2, 3), keepdim=True, dtype=precision)
+    scale = torch.rsqrt(norm.square() / (height * width) + RMS_EPSILON)
+    return feature * scale.to(feature.dtype)
+
+
+class InstanceRMSNorm(nn.Module):
+    """Instance RMS normalisation followed by a learnt bias per channel; the feedback way has no bias."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, feature: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        """Normalise and shift."""
+        return instance_rms_norm(feature) + self.bias[:, None, None]
+
+
+class TiedConv2d(nn.Conv2d):
+    """A convolution without bias whose feedback is the transposed convolution with the same weights.
+
+    Weights start as N(0, 2 / (kernel * kernel * out_channels)).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, padding: int = 0):
+        super().__init__(in_channels, out_channels, kernel, stride, padding, bias=False)
+        nn.init.normal_(self.weight, 0.0, math.sqrt(2.0 / (kernel * kernel * out_channels)))
+
+    def up(self, feature: Float[Tensor, "n c h w"], state: None) -> tuple[Float[Tensor, "n d i j"], None]:
+        """Convolve."""
+        return self(feature), None
+
+    def down(self, signal: Float[Tensor, "n d i j"], state: None) -> tuple[Float[Tensor, "n c h w"], None]:
+        """Convolve with the transposed kernel."""
+        return self.transpose(signal), None
+
+    def transpose(self, signal: Float[Tensor, "n d i j"]) -> Float[Tensor, "n c h w"]:
+        """Convolve with the transposed kernel; an odd size halved by a stride comes back even."""
+        stride, padding = self.stride[0], int(self.padding[0])
+        return F.conv_transpose2d(
+            signal, self.weight, stride=stride, padding=padding, output_padding=stride - 1
+        )
+
+
+class TiedLinear(nn.Linear):
+    """A linear map whose feedback is multiplication by the transposed weights, without the bias."""
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__(in_features, out_features)
+        nn.init.zeros_(self.bias)
+
+    def transpose(self, signal: Float[Tensor, "n k"]) -> Float[Tensor, "n d"]:
+        """Multiply by the transposed weights."""
+        return F.linear(signal, self.weight.t())
+
+
+class AdaReLU(nn.Module):
+    """The rectifier whose gate depends on the feature f and on the feedback signal g at the same place.
+
+    On the first pass it is a ReLU. Later f first moves a step `res_param` towards g; which values then pass
+    is the reading's choice. On the way down the signal passes where the gate was last open.
+    """
+
+    def __init__(self, res_param: float, reading: AdaReLUReading) -> None:
+        super().__init__()
+        self.res_param = res_param
+        self.reading = reading
+
+    def up(self, feature: Float[Tensor, "..."], gate: Gate | None) -> tuple[Float[Tensor, "..."], Gate]:
+        """Pass the feature through the gate that it and the last signal open."""
+        if gate is None or gate.signal is None:
+            is_open = feature > 0
+            return feature * is_open, Gate(is_open, None)
+        feature = torch.lerp(feature, gate.signal, self.res_param)
+        if self.reading is AdaReLUReading.SIGNED:
+            is_open = feature * gate.signal > 0
+            return feature * is_open, gate._replace(is_open=is_open)
+        is_open = torch.where(gate.signal >= 0, feature > 0, feature < 0)
+        return feature.abs() * is_open, gate._replace(is_open=is_open)
+
+    def down(self, signal: Float[Tensor, "..."], gate: Gate) -> tuple[Float[Tensor, "..."], Gate]:
+        """Pass the signal where the gate is open; the gate remembers the signal before masking."""
+        return signal * gate.is_open, Gate(gate.is_open, signal)
+
+
+class AdaPool(nn.Module):
+    """2x2 pooling that takes the maximum where the signal g is positive and the minimum where it is negative.
+
+    On the first pass it is max-pooling. Where g is exactly 0 later passes give 0 (the public code; the slides
+    say the maximum). On the way down each signal returns to the pixel its value came from.
+    """
+
+    def up(
+        self, feature: Float[Tensor, "n c h w"], switch: Switch | None
+    ) -> tuple[Float[Tensor, "n c i j"], Switch]:
+        """Pool, remembering where the values came from."""
+        size = (feature.shape[2], feature.shape[3])
+        maximum, argmax = F.max_pool2d(feature, 2, return_indices=True)
+        if switch is None or switch.signal is None:
+            return maximum, Switch(size, argmax, None, None)
+        negated_minimum, argmin = F.max_pool2d(-feature, 2, return_indices=True)
+        pooled = maximum * (switch.signal > 0) - negated_minimum * (switch.signal < 0)
+        return pooled, Switch(size, argmax, argmin, switch.signal)
+
+    def down(
+        self, signal: Float[Tensor, "n c i j"], switch: Switch
+    ) -> tuple[Float[Tensor, "n c h w"], Switch]:
+        """Send the signal back to the pixels that were pooled."""
+        if switch.argmin is None or switch.signal is None:
+            unpooled = F.max_unpool2d(signal, switch.argmax, (2, 2), output_size=switch.size)
+        else:
+            to_maximum, to_minimum = signal * (switch.signal > 0), signal * (switch.signal < 0)
+            unpooled = F.max_unpool2d(to_maximum, switch.argmax, (2, 2), output_size=switch.size)
+            unpooled = unpooled + F.max_unpool2d(to_minimum, switch.argmin, (2, 2), output_size=switch.size)
+        return unpooled, switch._replace(signal=signal)

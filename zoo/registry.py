@@ -1,0 +1,91 @@
+"""The catalogue of models. To add one, write its factory and add an entry here."""
+
+from __future__ import annotations
+
+from zoo.entry import Download, Shipped, ZooEntry
+
+_HUANG = 'Huang et al., "Neural Networks with Recurrent Generative Feedback", NeurIPS 2020, arXiv 2007.09200'
+_CNNF_FILES = "https://github.com/yjhuangcd/CNNF/raw/37b610a/models"
+
+
+def _official(file: str, git_blob: str) -> Download:
+    return Download(f"{_CNNF_FILES}/{file}", git_blob)
+
+
+ENTRIES: dict[str, ZooEntry] = {
+    "cnn_fmnist": ZooEntry(
+        name="cnn_fmnist",
+        label="CNN",
+        build="zoo.cnnf:four_conv",
+        settings={"feedback_to": 0, "res_param": 0.0},
+        dataset="fashion_mnist",
+        iterations=0,
+        checkpoints={
+            "shipped": Shipped("cnn_fmnist"),
+            "official": _official("CNN_fmnist.pt", "dae789763be10bbcc49684c0271aaef5c3626715"),
+        },
+        citation=_HUANG,
+        licence="MIT",
+    ),
+    "cnnf_fmnist": ZooEntry(
+        name="cnnf_fmnist",
+        label="CNN-F",
+        build="zoo.cnnf:four_conv",
+        settings={"feedback_to": 2, "res_param": 0.1},
+        dataset="fashion_mnist",
+        iterations=1,
+        checkpoints={
+            "shipped": Shipped("cnnf_fmnist"),
+            "official": _official("CNNF_1_fmnist.pt", "48e7e05cae203f1e15d765291502d8f9d49c9e20"),
+        },
+        citation=_HUANG,
+        licence="MIT",
+    ),
+    "cnn_cifar": ZooEntry(
+        name="cnn_cifar",
+        label="CNN",
+        build="zoo.cnnf:wide_resnet",
+        settings={"depth": 40, "width": 2, "feedback_to": 0, "res_param": 0.0},
+        dataset="cifar10",
+        iterations=0,
+        checkpoints={
+            "shipped": Shipped("cnn_cifar"),
+            "official": _official("CNN_cifar.pt", "0b3b20bfab55aca7988322782f91bf66adafc870"),
+        },
+        citation=_HUANG,
+        licence="MIT",
+        published={"last": {"clean": 79.09, "pgd_first": 42.31, "spsa_first": 66.61}},
+    ),
+    "cnnf_cifar": ZooEntry(
+        name="cnnf_cifar",
+        label="CNN-F",
+        build="zoo.cnnf:wide_resnet",
+        settings={"depth": 40, "width": 2, "feedback_to": 5, "res_param": 0.1},
+        dataset="cifar10",
+        iterations=2,
+        checkpoints={
+            "shipped": Shipped("cnnf_cifar"),
+            "official": _official("CNNF_2_cifar.pt", "5f94f9947e74733da1e9d40879e8d37f69c60e6c"),
+        },
+        citation=_HUANG,
+        licence="MIT",
+        published={
+            "last": {
+                "clean": 78.68,
+                "pgd_first": 48.90,
+                "pgd_e2e": 49.35,
+                "spsa_first": 68.75,
+                "spsa_e2e": 51.46,
+                "transfer": 66.19,
+            },
+            "avg": {
+                "clean": 80.27,
+                "pgd_first": 48.72,
+                "pgd_e2e": 55.02,
+                "spsa_first": 71.56,
+                "spsa_e2e": 58.83,
+                "transfer": 67.09,
+            },
+        },
+    ),
+}
