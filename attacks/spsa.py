@@ -9,7 +9,7 @@ import torch
 
 from attacks.ascent import Classifier, Images, Labels, cross_entropy, projected_ascent, require_positive
 from attacks.draws import Draws
-from attacks.threat import ThreatModel
+from attacks.threat import Norm, ThreatModel
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,8 @@ class SPSA:
     """Untargeted ascent on the cross-entropy along a gradient estimated from finite differences.
 
     It needs no gradient of the model, so hard gates and detached graphs do not hide anything from it.
-    Adam bounds how far it can go: `steps` * `learning_rate` should exceed epsilon.
+    Adam bounds how far it can go, in the norm of the threat model: `steps` * `learning_rate` should exceed
+    epsilon.
 
     Attributes:
         threat: Allowed perturbations.
@@ -48,7 +49,7 @@ class SPSA:
         with torch.no_grad():
             gradient = self.estimated_gradient(classifier, labels, draws)
             return projected_ascent(
-                images, images, gradient, _Adam(self.learning_rate), self.threat, self.steps
+                images, images, gradient, _Adam(self.threat.norm, self.learning_rate), self.threat, self.steps
             )
 
     def estimated_gradient(
@@ -74,9 +75,14 @@ class SPSA:
 
 
 class _Adam:
-    """Adam's step (Kingma & Ba, ICLR 2015, algorithm 1), uphill, with its usual constants."""
+    """Adam's step (Kingma & Ba, ICLR 2015, algorithm 1), uphill, with its usual constants.
 
-    def __init__(self, learning_rate: float) -> None:
+    The second moment is that of a pixel under linf and of the whole image under l2, so that a step is about
+    `learning_rate` long in the norm of the threat model.
+    """
+
+    def __init__(self, norm: Norm, learning_rate: float) -> None:
+        self.norm = norm
         self.learning_rate = learning_rate
         self.time = 0
         self.mean = self.square = torch.zeros(())
@@ -86,7 +92,10 @@ class _Adam:
             self.mean = self.square = torch.zeros_like(gradient)
         self.time += 1
         self.mean = 0.9 * self.mean + 0.1 * gradient
-        self.square = 0.999 * self.square + 0.001 * gradient.square()
+        second = gradient.square()
+        if self.norm == "l2":
+            second = second.sum((1, 2, 3), keepdim=True)
+        self.square = 0.999 * self.square + 0.001 * second
         mean = self.mean / (1 - 0.9**self.time)
         square = self.square / (1 - 0.999**self.time)
         return images + self.learning_rate * mean / (square.sqrt() + 1e-8)

@@ -49,8 +49,7 @@ class PlainProgress:
 
     def failed(self, name: str, reason: str) -> None:
         """See Progress."""
-        self.done += 1
-        self._say(f"[{self.done}/{self.total}] {name} FAILED: {reason}")
+        self._say(f"{name} FAILED: {reason}")
 
     def _say(self, line: str) -> None:
         print(line, file=self.stream, flush=True)
@@ -115,4 +114,3 @@ class LiveProgress:
     def failed(self, name: str, reason: str) -> None:
         """See Progress."""
         self._bars.console.print(f"{name} FAILED: {reason}", markup=False)
-        self._bars.update(self._all, advance=1)

@@ -88,20 +88,29 @@ class Runner:
         written = []
         for group in groups:
             started = time.perf_counter()
-            try:
-                with self.progress.group(describe(group), group[0].examples) as advance:
-                    measured = self._evaluate(group, advance)
-            except Exception as error:
-                lines = traceback.format_exc()
-                reason = " ".join(f"{type(error).__name__}: {error}".split())
-                measured = [_Measurement(error=reason[:500], traceback=lines) for _ in group]
-                self.progress.failed(describe(group), reason[:500])
+            with self.progress.group(describe(group), group[0].examples) as advance:
+                measured = self._attempt(group, advance)
             seconds = time.perf_counter() - started
             for cell, measurement in zip(group, measured, strict=True):
                 record = self._record(cell, measurement, seconds)
-                self.store.append(record, measurement.outcomes)
-                written.append(record)
+                written.append(self.store.append(record, measurement.outcomes))
         return written
+
+    def _attempt(self, group: Sequence[Cell], advance: Callable[[int], None]) -> list[_Measurement]:
+        """Evaluate a group; if that fails with several models, each alone, so that one cannot spoil others."""
+        try:
+            return self._evaluate(group, advance)
+        except Exception as error:
+            models = dict.fromkeys((cell.model, cell.weights) for cell in group)
+            if len(models) == 1:
+                reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+                self.progress.failed(describe(group), reason)
+                return [_Measurement(error=reason, traceback=traceback.format_exc()) for _ in group]
+        measured = {}
+        for model in models:
+            own = [cell for cell in group if (cell.model, cell.weights) == model]
+            measured |= dict(zip(own, self._attempt(own, lambda count: None), strict=True))
+        return [measured[cell] for cell in group]
 
     def _evaluate(self, group: Sequence[Cell], advance: Callable[[int], None]) -> list[_Measurement]:
         asked = group[0]

@@ -53,6 +53,9 @@ class Cell(Frozen):
     readout: Literal["last", "avg"]
     seed: int
 
+    def __hash__(self) -> int:
+        return hash(self.key)
+
     @property
     def key(self) -> str:
         """Content key: SHA-256 of the canonical JSON of all fields."""

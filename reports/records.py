@@ -112,8 +112,10 @@ class Store:
                 records[record.key] = record
         return list(records.values())
 
-    def append(self, record: Record, outcomes: pd.DataFrame | None = None) -> None:
-        """Add one record, its outcomes first; both survive a crash at any moment or do not appear at all.
+    def append(self, record: Record, outcomes: pd.DataFrame | None = None) -> Record:
+        """Add one record, its outcomes first, and return it as it was written.
+
+        Both survive a crash at any moment or do not appear at all.
 
         Raises:
             RecordError: If the folder cannot be written.
@@ -131,6 +133,7 @@ class Store:
                     os.fsync(file.fileno())
         except OSError as error:
             raise RecordError(f"cannot write results to {self.folder}: {error.strerror or error}") from error
+        return record
 
     def run_lock(self, timeout: float) -> FileLock:
         """Return the held lock that a run keeps on the folder.

@@ -1,0 +1,77 @@
+"""A small feedback model and the means to run cells on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from bench import suites
+from bench.models import Candidate
+from bench.progress import SilentProgress
+from bench.runner import Machine, Runner
+from bench.suites import Request, Scored, Sizes
+from reports.cell import Cell
+from reports.records import Store
+from zoo.cnnf import CNNF
+from zoo.cnnf.stages import ConvStage, LinearHead
+from zoo.layers import AdaPool, AdaReLU, AdaReLUReading
+
+
+def tiny() -> CNNF:
+    """Return a feedback network that takes microseconds an image."""
+    relu = AdaReLU(0.3, AdaReLUReading.SIGNED)
+    return CNNF([ConvStage(1, 4, relu, AdaPool()), LinearHead([4 * 14 * 14, 10], relu)], 0, (), 0.3)
+
+
+@pytest.fixture(scope="session")
+def candidates() -> dict[str, Candidate]:
+    """Return a feedback network and a plain one with drawn weights."""
+    found = {}
+    for seed, (name, iterations) in enumerate([("feedback", 2), ("plain", 0)]):
+        torch.manual_seed(seed)
+        model = tiny()
+        scored = Scored(name, f"{seed}" * 64, iterations)
+        found[name] = Candidate(scored, name, "fashion_mnist", "drawn", lambda model=model: model)
+    return found
+
+
+@pytest.fixture
+def plan(candidates: dict[str, Candidate]) -> Callable[..., list[Cell]]:
+    """Return a function from suite and sizes to the cells of the feedback network."""
+
+    def planned(suite: str, examples: int = 8, spsa_examples: int = 2, model: str = "feedback") -> list[Cell]:
+        request = Request(
+            scored=candidates[model].scored,
+            source=candidates["plain"].scored if model != "plain" else None,
+            dataset="fashion_mnist",
+            sizes=Sizes(examples, spsa_examples),
+            data_hash=lambda n: f"first {n}",
+            seed=0,
+            backend="native",
+        )
+        return suites.plan(suite, request)
+
+    return planned
+
+
+def images(dataset: str, examples: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return random images; the first n are the same for every n."""
+    pixels = np.random.default_rng(5).integers(0, 256, (64, 28, 28, 1), np.uint8)
+    return pixels[:examples], (np.arange(64) % 10)[:examples]
+
+
+@pytest.fixture
+def runner(candidates: dict[str, Candidate], tmp_path: Path) -> Callable[..., Runner]:
+    """Return a function that makes a runner on the CPU, with a store of its own if asked."""
+
+    def made(
+        folder: str = "results", batch_size: int = 64, dtype: torch.dtype = torch.float32, **others: Candidate
+    ) -> Runner:
+        known = {(c.scored.name, c.scored.weights): c for c in (candidates | others).values()}
+        machine = Machine(torch.device("cpu"), batch_size, dtype)
+        return Runner(known, images, machine, Store(tmp_path / folder), SilentProgress())
+
+    return made

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from zoo.cnnf import CNNF, four_conv, two_conv, wide_resnet
+from zoo.layers import AdaPool, AdaReLU, AdaReLUReading, Gate, instance_rms_norm
+
+SMALL = [
+    pytest.param(lambda **k: four_conv(2, **k), (1, 28, 28), id="four_conv"),
+    pytest.param(lambda **k: two_conv(0, **k), (1, 28, 28), id="two_conv"),
+    pytest.param(lambda **k: wide_resnet(10, 1, 1, **k), (3, 32, 32), id="wide_resnet"),
+]
+
+
+@pytest.mark.parametrize(("build", "shape"), SMALL)
+def test_unroll_is_a_pure_function(build, shape) -> None:
+    """Earlier calls and batch mates change nothing, and the module's state is untouched."""
+    model: CNNF = build().double()
+    images = torch.rand(3, *shape, dtype=torch.float64)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    together = model.unroll(images, 2)
+    model.unroll(torch.rand_like(images), 3)
+    alone = torch.cat([model.unroll(image[None], 2) for image in images], dim=1)
+
+    assert together.shape == (3, 3, 10)
+    torch.testing.assert_close(alone, together, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(model.unroll(images, 2), together, rtol=0, atol=0)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize(("build", "shape"), SMALL)
+def test_fewer_iterations_are_a_prefix(build, shape) -> None:
+    """Unrolling further adds iterations and leaves the earlier ones as they are."""
+    model = build()
+    images = torch.rand(2, *shape)
+
+    torch.testing.assert_close(model.unroll(images, 3)[:2], model.unroll(images, 1), rtol=0, atol=0)
+
+
+def test_without_steps_towards_the_feedback_only_gates_change() -> None:
+    """With res_param 0 the fed-back feature stays where it is."""
+    model = four_conv(1, res_param=0.0)
+    first, second = model.walk(torch.rand(2, 1, 28, 28), 1)
+
+    torch.testing.assert_close(second.feature, first.feature, rtol=0, atol=0)
+
+
+def test_taps_pair_features_with_reconstructions() -> None:
+    """Every tapped feature has a reconstruction of its shape, none on the first pass."""
+    for model, shape, count in (
+        (four_conv(2), (1, 28, 28), 2),
+        (wide_resnet(16, 1, 1), (3, 32, 32), 3),
+        (two_conv(0), (1, 28, 28), 0),
+    ):
+        first, second = model.walk(torch.rand(2, *shape), 1)
+        assert len(first.tapped) == len(second.tapped_reconstructions) == count
+        assert first.tapped_reconstructions == ()
+        assert first.reconstruction is None
+        for feature, reconstruction in zip(first.tapped, second.tapped_reconstructions, strict=True):
+            assert feature.shape == reconstruction.shape
+
+
+def test_wide_resnet_takes_any_size() -> None:
+    """Progressive training shows the network smaller images, up and down."""
+    assert wide_resnet(10, 1, 0).unroll(torch.rand(2, 3, 16, 16), 1).shape == (2, 2, 10)
+
+
+def test_adarelu_signed_by_hand() -> None:
+    """f passes where f and g have the same sign, negative values as negative."""
+    relu = AdaReLU(0.0, AdaReLUReading.SIGNED)
+    feature = torch.tensor([2.0, 2.0, -3.0, -3.0, 5.0])
+    signal = torch.tensor([1.0, -1.0, 1.0, -1.0, 0.0])
+    passed, gate = relu.up(feature, Gate(feature > 0, signal))
+
+    assert passed.tolist() == [2.0, 0.0, 0.0, -3.0, 0.0]
+    assert relu.down(torch.ones(5), gate)[0].tolist() == [1.0, 0.0, 0.0, 1.0, 0.0]
+
+
+def test_adarelu_rectified_by_hand() -> None:
+    """ReLU(f) where g >= 0 and ReLU(-f) where g < 0, as on the slides."""
+    relu = AdaReLU(0.0, AdaReLUReading.RECTIFIED)
+    feature = torch.tensor([2.0, 2.0, -3.0, -3.0, 5.0])
+    signal = torch.tensor([1.0, -1.0, 1.0, -1.0, 0.0])
+    passed, _ = relu.up(feature, Gate(feature > 0, signal))
+
+    assert passed.tolist() == [2.0, 0.0, 0.0, 3.0, 5.0]
+
+
+def test_adarelu_moves_towards_the_signal_first() -> None:
+    """With res_param r the feature f + r (g - f) is gated, not f."""
+    relu = AdaReLU(0.5, AdaReLUReading.SIGNED)
+    passed, _ = relu.up(torch.tensor([-1.0]), Gate(torch.tensor([True]), torch.tensor([3.0])))
+
+    assert passed.tolist() == [1.0]
+
+
+def test_adapool_takes_the_minimum_under_a_negative_signal() -> None:
+    """Maximum where g > 0, minimum where g < 0, zero where g is zero; unpooling inverts the choice."""
+    pool = AdaPool()
+    window = torch.tensor([[1.0, 4.0], [-2.0, 3.0]]).expand(1, 3, 2, 2)
+    _, switch = pool.up(window, None)
+    signal = torch.tensor([1.0, -1.0, 0.0]).reshape(1, 3, 1, 1)
+    _, switch = pool.down(signal, switch)
+    pooled, switch = pool.up(window, switch)
+    back, _ = pool.down(signal, switch)
+
+    assert pooled.flatten().tolist() == [4.0, -2.0, 0.0]
+    assert back[0, 0].flatten().tolist() == [0.0, 1.0, 0.0, 0.0]
+    assert back[0, 1].flatten().tolist() == [0.0, 0.0, -1.0, 0.0]
+    assert back[0, 2].abs().sum() == 0
+
+
+def test_instance_rms_norm_by_hand() -> None:
+    """Channels are divided by their root mean square; an empty channel stays empty and has a gradient."""
+    feature = torch.tensor([[[[3.0, 4.0]], [[0.0, 0.0]]]], requires_grad=True)
+    normalised = instance_rms_norm(feature)
+    normalised.sum().backward()
+
+    torch.testing.assert_close(normalised[0, 0, 0], torch.tensor([3.0, 4.0]) / 12.5**0.5)
+    assert normalised[0, 1].abs().sum() == 0
+    assert feature.grad is not None
+    assert feature.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: four_conv(4),
+        lambda: four_conv(-1),
+        lambda: wide_resnet(41, 2, 5),
+        lambda: wide_resnet(40, 0, 5),
+        lambda: wide_resnet(10, 1, 4),
+        lambda: four_conv(2, adarelu="soft"),
+        lambda: four_conv(2).unroll(torch.rand(1, 1, 28, 28), -1),
+    ],
+)
+def test_impossible_networks_are_refused(build) -> None:
+    """A setting outside its range raises and does not build something else."""
+    with pytest.raises(ValueError, match="must be|is not a valid"):
+        build()
