@@ -82,8 +82,16 @@ class Runner:
         """Evaluate cells and store a record of each; a group that fails is recorded and the run goes on.
 
         KeyboardInterrupt loses the group that is being worked on and nothing else.
+
+        Raises:
+            BenchError: If a model cannot be loaded.
         """
         groups = group_by_images(cells)
+        for cell in (cell for group in groups for cell in group):
+            # A checkpoint that does not fit is told before anything is computed.
+            self._model(cell.model, cell.weights)
+            if cell.source:
+                self._model(cell.source, cell.source_weights)
         self.progress.start([(describe(group), group[0].examples) for group in groups])
         written = []
         for group in groups:

@@ -90,7 +90,7 @@ def _tables_of(records: list[Record], store: Store) -> list[Table]:
     provenance = (f"suite version {cell.suite_version}, seed {cell.seed}", *_provenance(ok))
     notes = (*_failures(records), *_budget_notes(ok))
 
-    has_attacks = any(not _clean(record.cell) for record in ok)
+    has_attacks = any(not _clean(record.cell) for record in records)
     paper = dict(PAPER_COLUMNS) if has_attacks else {"clean": _clean}
     values = {row: [_pick(by_subject[row], query) for query in paper.values()] for row in rows}
     columns = [Column(heading, heading != "clean") for heading in paper]
@@ -190,9 +190,11 @@ def _masking_notes(label: str, records: list[Record]) -> list[str]:
     for kind in ("PGD", "SPSA"):
         first, e2e = (_pick(records, PAPER_COLUMNS[f"{kind} ({target})"]) for target in ("first", "e2e"))
         if first and e2e and e2e.share > first.share:
+            is_clear = e2e.interval.low > first.interval.high
             notes.append(
                 f"{label}: {kind} end-to-end leaves {100 * e2e.share:.1f} %, on the first pass alone "
-                f"{100 * first.share:.1f} %; the stronger attacker doing worse is a sign of masked gradients"
+                f"{100 * first.share:.1f} %; a stronger attacker should not do worse: masked gradients"
+                + ("" if is_clear else ", or chance, for the intervals overlap")
             )
     return notes
 
@@ -202,9 +204,7 @@ def _failures(records: list[Record]) -> list[str]:
     nonfinite = sum(record.nonfinite for record in records)
     notes = []
     if failed:
-        notes.append(
-            f"{len(failed)} cells failed and are shown as {'a dash'}; first error: {failed[0].error}"
-        )
+        notes.append(f"{len(failed)} cells failed and are shown as a dash; first error: {failed[0].error}")
     if nonfinite:
         notes.append(f"{nonfinite} answers had NaN or infinite logits and count as wrong")
     return notes

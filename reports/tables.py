@@ -55,7 +55,7 @@ def to_markdown(table: Table) -> str:
     from tabulate import tabulate
 
     body = tabulate(
-        _cells(table, _markdown_escape, lambda text: f"**{text}**"),
+        _cells(table, _markdown_escape, _markdown_value),
         ["", *(_markdown_escape(column.heading) for column in table.columns)],
         tablefmt="github",
         disable_numparse=True,
@@ -69,12 +69,12 @@ def to_latex(table: Table) -> str:
     import pandas as pd
 
     headings = ["", *(_latex_escape(column.heading) for column in table.columns)]
-    frame = pd.DataFrame(_cells(table, _latex_escape, lambda text: rf"\textbf{{{text}}}"), columns=headings)
+    frame = pd.DataFrame(_cells(table, _latex_escape, _latex_value), columns=headings)
     tabular = frame.style.hide(axis="index").to_latex(
         hrules=True, column_format="l" + "c" * len(table.columns)
     )
-    notes = " ".join(_latex_escape(note) for note in (*table.notes, *table.provenance))
-    caption = f"\\caption{{{_latex_escape(table.title)}. {notes}}}"
+    notes = "; ".join(_latex_escape(note) for note in (*table.notes, *table.provenance))
+    caption = f"\\caption{{{_latex_escape(table.title)}. {notes}.}}"
     return f"\\begin{{table}}\n\\centering\\small\n{tabular}{caption}\n\\end{{table}}\n"
 
 
@@ -102,19 +102,8 @@ def to_terminal(table: Table) -> RichTable:
     rich.add_column("")
     for column in table.columns:
         rich.add_column(column.heading, justify="right")
-    for row in table.rows:
-        weakest = table.weakest(row)
-        cells = []
-        for value, column in zip(row.values, table.columns, strict=True):
-            if value is None:
-                cells.append(DASH)
-                continue
-            number = f"{100 * value.share:.1f}"
-            is_bold = column.is_attack and value == weakest
-            low, high = value.interval
-            interval = escape(f"[{100 * low:.1f}, {100 * high:.1f}]")
-            cells.append(f"{f'[bold]{number}[/]' if is_bold else number}\n[dim]{interval}\nn={value.n}[/]")
-        rich.add_row(escape(row.label), *cells, end_section=True)
+    for line in _cells(table, escape, _terminal_value):
+        rich.add_row(*line, end_section=True)
     return rich
 
 
@@ -130,21 +119,43 @@ def render(tables: list[Table], style: str) -> str:
     return "\n".join(parts)
 
 
-def _cells(table: Table, escape: Callable[[str], str], bold: Callable[[str], str]) -> list[list[str]]:
+def _cells(
+    table: Table, escape: Callable[[str], str], show: Callable[[Accuracy, bool], str]
+) -> list[list[str]]:
+    """Return the texts of a table; `show` takes a value and whether it is the weakest of its row."""
     lines = []
     for row in table.rows:
         weakest = table.weakest(row)
-        line = [escape(row.label)]
-        for value, column in zip(row.values, table.columns, strict=True):
-            if value is None:
-                line.append(DASH)
-                continue
-            number = f"{100 * value.share:.1f}"
-            low, high = value.interval
-            rest = f" [{100 * low:.1f}, {100 * high:.1f}] n={value.n}"
-            line.append((bold(number) if column.is_attack and value == weakest else number) + rest)
-        lines.append(line)
+        shown = [
+            DASH if value is None else show(value, column.is_attack and value == weakest)
+            for value, column in zip(row.values, table.columns, strict=True)
+        ]
+        lines.append([escape(row.label), *shown])
     return lines
+
+
+def _texts(value: Accuracy) -> tuple[str, str, str]:
+    """Return an accuracy in percent, its interval and its number of examples."""
+    low, high = value.interval
+    return f"{100 * value.share:.1f}", f"[{100 * low:.1f}, {100 * high:.1f}]", f"n={value.n}"
+
+
+def _markdown_value(value: Accuracy, is_weakest: bool) -> str:
+    number, interval, n = _texts(value)
+    return f"{f'**{number}**' if is_weakest else number} {interval} {n}"
+
+
+def _latex_value(value: Accuracy, is_weakest: bool) -> str:
+    number, interval, n = _texts(value)
+    number = rf"\textbf{{{number}}}" if is_weakest else number
+    return rf"\shortstack{{{number}\\{{\tiny {interval}}}\\{{\tiny {n}}}}}"
+
+
+def _terminal_value(value: Accuracy, is_weakest: bool) -> str:
+    from rich.markup import escape
+
+    number, interval, n = _texts(value)
+    return f"{f'[bold]{number}[/]' if is_weakest else number}\n[dim]{escape(interval)}\n{n}[/]"
 
 
 def _markdown_escape(text: str) -> str:

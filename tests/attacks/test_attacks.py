@@ -1,9 +1,10 @@
 from __future__ import annotations
 
-import attacks
 import pytest
 import torch
 import torch.nn.functional as F
+
+import attacks
 from attacks import PGD, SPSA, Draws, ThreatModel
 from zoo.cnnf import two_conv
 
@@ -140,7 +141,9 @@ def test_pgd_equals_advertorch_from_the_same_start(advertorch) -> None:
         def uniform(self, shape):
             return (noise + 1) / 2
 
-    ours = PGD(ThreatModel("linf", 0.1), 7, 0.0355)(classifier, images, labels, SameNoise("", range(4), images))
+    ours = PGD(ThreatModel("linf", 0.1), 7, 0.0355)(
+        classifier, images, labels, SameNoise("", range(4), images)
+    )
     torch.testing.assert_close(ours, expected.detach(), rtol=0, atol=1e-6)
 
 
@@ -183,7 +186,14 @@ def test_the_advertorch_backend_repeats_itself(advertorch) -> None:
     """Its SPSA depends on the example's own seed, not on batch mates or torch's global generator."""
     model = two_conv(0).double().requires_grad_(False)
     images, labels = torch.rand(3, 1, 28, 28, dtype=torch.float64), torch.arange(3)
-    settings = {"norm": "linf", "epsilon": 0.1, "steps": 2, "samples": 4, "delta": 0.005, "learning_rate": 0.05}
+    settings = {
+        "norm": "linf",
+        "epsilon": 0.1,
+        "steps": 2,
+        "samples": 4,
+        "delta": 0.005,
+        "learning_rate": 0.05,
+    }
     run = attacks.build("spsa", "advertorch", settings)
 
     def classifier(x: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from attacks import Draws
 
 LIKE = torch.zeros((), dtype=torch.float64)

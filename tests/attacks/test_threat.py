@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from attacks import Draws, ThreatModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from attacks import Draws, ThreatModel
 
 THREATS = st.builds(ThreatModel, st.sampled_from(["linf", "l2"]), st.floats(0, 2))
 SEEDS = st.integers(0, 2**32 - 1)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from bench.models import Candidate
 from bench.runner import group_by_images
 from bench.suites import Scored
@@ -40,6 +41,7 @@ def test_batch_size_changes_no_prediction(runner, plan, batch_size) -> None:
 
 def test_a_subset_is_a_prefix(runner, plan) -> None:
     """Half of the examples draw and answer as they do among all of them."""
+
     def answers(folder: str, examples: int) -> list[list[int]]:
         made = runner(folder, 64, torch.float64)
         records = made.run(plan("cnnf-paper", examples=examples, spsa_examples=1))
@@ -74,7 +76,7 @@ def test_sharing_halves_the_work(runner, plan) -> None:
 
 
 def test_passes_are_counted_by_hand(runner, plan) -> None:
-    """PGD-7 end to end on 4 images of a 2-iteration network: 7 * 4 * 3 passes each way, and 4 * 3 to score."""
+    """PGD-7 end to end on 4 images and 2 iterations: 7 * 4 * 3 passes each way, and 4 * 3 to score."""
     cells = [c for c in plan("cnnf-paper", examples=4) if c.attack_target == "e2e" and c.examples == 4]
     record = runner().run(cells)[0]
 
@@ -90,6 +92,7 @@ def test_cells_that_differ_in_readout_share_their_images(plan) -> None:
 
 def test_a_failing_group_is_recorded_and_the_rest_goes_on(runner, plan, candidates) -> None:
     """The error stands in the record in one line, with its traceback; finished cells are unharmed."""
+
     def fail(logits):
         raise RuntimeError("no\nmemory of this")
 
@@ -124,6 +127,7 @@ def test_failed_cells_run_again_and_finished_ones_do_not(runner, plan) -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_logits_that_are_not_finite_count_as_wrong(runner, plan, value) -> None:
     """argmax would call a row of NaN class 0; here it is no answer at all."""
+
     def spoil(logits):
         logits[0, ::2, 3] = value
         return logits
@@ -160,6 +164,7 @@ def test_running_out_of_memory_only_costs_time(runner, plan) -> None:
 
 def test_an_image_that_does_not_fit_is_an_error(runner, plan) -> None:
     """Halving ends at one image."""
+
     def never(logits):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
@@ -171,6 +176,7 @@ def test_an_image_that_does_not_fit_is_an_error(runner, plan) -> None:
 
 def test_an_interrupt_ends_the_run_at_once(runner, plan) -> None:
     """Ctrl-C is not a failing cell."""
+
     def interrupt(logits):
         raise KeyboardInterrupt
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
-import zoo
 from safetensors.torch import save_file
+
+import zoo
 from zoo import checkpoint
 from zoo.checkpoint import CheckpointFile, build, git_blob, locate, read_into
 from zoo.cnnf import four_conv, load_public
@@ -188,7 +189,7 @@ def test_unknown_names_list_what_is_known() -> None:
     """An unknown model or checkpoint name is answered with the names there are."""
     with pytest.raises(zoo.UnknownModelError, match=r"unknown model 'cnf'; known: .*cnnf_cifar"):
         zoo.load("cnf")
-    with pytest.raises(CheckpointError, match="has no checkpoint 'best'.*known: shipped, official"):
+    with pytest.raises(CheckpointError, match=r"has no checkpoint 'best'.*known: shipped, official"):
         zoo.load("cnnf_cifar", checkpoint="best")
 
 

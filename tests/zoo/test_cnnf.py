@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from zoo.cnnf import CNNF, four_conv, two_conv, wide_resnet
 from zoo.layers import AdaPool, AdaReLU, AdaReLUReading, Gate, instance_rms_norm
 
@@ -136,5 +137,5 @@ def test_instance_rms_norm_by_hand() -> None:
 )
 def test_impossible_networks_are_refused(build) -> None:
     """A setting outside its range raises and does not build something else."""
-    with pytest.raises(ValueError, match="must be|is not a valid"):
+    with pytest.raises(ValueError, match=r"must be|is not a valid"):
         build()

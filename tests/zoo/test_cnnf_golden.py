@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+
 from zoo.cnnf import CNNF, four_conv, load_public, wide_resnet
 from zoo.cnnf.public import public_names
 

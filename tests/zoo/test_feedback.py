@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import torch
+
 from zoo.feedback import AttackTarget, FeedbackModel, Readout
 from zoo.plain import Plain
 
@@ -10,7 +11,9 @@ class Counting:
 
     def unroll(self, images: torch.Tensor, iterations: int) -> torch.Tensor:
         steps = torch.arange(iterations + 1.0)[:, None, None]
-        return torch.cat([steps.expand(-1, len(images), 1), torch.zeros(iterations + 1, len(images), 1)], dim=2)
+        return torch.cat(
+            [steps.expand(-1, len(images), 1), torch.zeros(iterations + 1, len(images), 1)], dim=2
+        )
 
 
 def test_readouts() -> None:
@@ -24,9 +27,7 @@ def test_readouts() -> None:
 def test_attack_targets() -> None:
     """First sees no iteration, e2e the last of them, e2e_avg their mean."""
     images = torch.zeros(1, 1, 1, 1)
-    answers = {
-        target: target.classifier(Counting(), 4)(images)[0, 0].item() for target in AttackTarget
-    }
+    answers = {target: target.classifier(Counting(), 4)(images)[0, 0].item() for target in AttackTarget}
 
     assert answers == {AttackTarget.FIRST: 0.0, AttackTarget.E2E: 4.0, AttackTarget.E2E_AVG: 2.0}
 

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+
+from attacks import PGD, SPSA, build
+from bench import suites
+from bench.errors import UnknownName
+from bench.suites import Request, Scored, Sizes
+from reports.cell import Cell
+
+
+def planned(suite: str, dataset: str = "cifar10", iterations: int = 2) -> list[Cell]:
+    request = Request(
+        scored=Scored("model", "w", iterations),
+        source=Scored("source", "v", 0),
+        dataset=dataset,
+        sizes=Sizes(100, 10),
+        data_hash=str,
+        seed=0,
+        backend="native",
+    )
+    return suites.plan(suite, request)
+
+
+@pytest.mark.parametrize("suite", suites.SUITES)
+@pytest.mark.parametrize("dataset", suites.STRICT)
+def test_cells_spell_out_every_setting(suite: str, dataset: str) -> None:
+    """A changed default of an attack can never hide behind an unchanged key."""
+    wanted = {
+        name: {field.name for field in fields(attack)} - {"threat"} | {"norm", "epsilon"}
+        for name, attack in (("pgd", PGD), ("spsa", SPSA))
+    }
+    for cell in planned(suite, dataset):
+        if cell.perturbation:
+            assert cell.perturbation.settings.keys() == wanted[cell.perturbation.name]
+            build(cell.perturbation.name, "native", cell.perturbation.settings)
+
+
+@pytest.mark.parametrize("suite", suites.SUITES)
+def test_cells_are_distinct(suite: str) -> None:
+    """No cell is planned twice."""
+    cells = planned(suite)
+
+    assert len({cell.key for cell in cells}) == len(cells)
+
+
+def test_the_strict_suite_crosses_targets_and_readouts() -> None:
+    """Every attack has every target, and both readouts."""
+    cells = planned("adversarial")
+    white_box = {
+        (c.perturbation.name, c.perturbation.settings["steps"], c.attack_target, c.readout)
+        for c in cells
+        if c.perturbation and not c.is_transfer
+    }
+
+    assert white_box == {
+        (*attack, target, readout)
+        for attack in (("pgd", 7), ("pgd", 40), ("spsa", 7))
+        for target in ("first", "e2e", "e2e_avg")
+        for readout in ("last", "avg")
+    }
+    assert sum(cell.is_transfer for cell in cells) == 2
+    assert sum(cell.perturbation is None for cell in cells) == 2
+
+
+def test_a_network_without_feedback_is_attacked_once() -> None:
+    """On a single pass all targets and readouts coincide, so none is computed twice."""
+    cells = planned("adversarial", iterations=0)
+
+    assert {(cell.attack_target, cell.readout) for cell in cells} == {(None, "last"), ("first", "last")}
+    assert all(cell.attack_iterations == 0 for cell in cells)
+
+
+def test_the_authors_units_are_halved() -> None:
+    """On [-1, 1] they use epsilon 0.063, step 0.02 and Adam's rate 0.01 on CIFAR-10."""
+    settings = {c.perturbation.name: c.perturbation.settings for c in planned("cnnf-paper") if c.perturbation}
+
+    assert 2 * settings["pgd"]["epsilon"] == pytest.approx(0.063)
+    assert 2 * settings["pgd"]["step_size"] == pytest.approx(0.02)
+    assert 2 * settings["spsa"]["learning_rate"] == pytest.approx(0.01)
+    assert 2 * settings["spsa"]["delta"] == pytest.approx(0.01)
+    assert settings["spsa"]["samples"] == 128
+
+
+@pytest.mark.parametrize("dataset", suites.STRICT)
+def test_strict_attacks_can_reach_epsilon(dataset: str) -> None:
+    """Steps times step length exceed the radius; the authors' SPSA on Fashion-MNIST falls short of it."""
+
+    def reach(cell: Cell) -> float:
+        settings = cell.perturbation.settings
+        step = settings.get("step_size", settings.get("learning_rate"))
+        return settings["steps"] * step / settings["epsilon"]
+
+    assert all(reach(cell) >= 2 for cell in planned("adversarial", dataset) if cell.perturbation)
+    short = [
+        reach(c)
+        for c in planned("cnnf-paper", "fashion_mnist")
+        if c.perturbation and c.perturbation.name == "spsa"
+    ]
+    assert all(value == pytest.approx(0.35) for value in short)
+
+
+def test_first_pass_attacks_do_not_depend_on_iterations() -> None:
+    """Under "first" the images of two iteration counts are the same, under "e2e" they are not."""
+    two, three = planned("adversarial"), planned("adversarial", iterations=3)
+
+    def images(cells: list[Cell], target: str) -> set[str]:
+        return {cell.images_key for cell in cells if cell.attack_target == target}
+
+    assert images(two, "first") == images(three, "first")
+    assert not images(two, "e2e") & images(three, "e2e")
+
+
+def test_unknown_suites_are_refused_with_the_nearest_name() -> None:
+    """A typo is answered with what was meant."""
+    with pytest.raises(UnknownName, match=r"unknown suite 'adversary'; did you mean 'adversarial'\?"):
+        planned("adversary")
+
+
+def test_every_key_is_its_values_name() -> None:
+    """The catalogue is consistent."""
+    assert all(name == suite.name for name, suite in suites.SUITES.items())

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import json
+import multiprocessing
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reports.cell import Cell
+from reports.records import Record, RecordError, Store, finished
+
+from .conftest import made_cell, outcomes
+
+
+def test_records_round_trip(record, tmp_path: Path) -> None:
+    """What is written is read back, field by field, outcomes included."""
+    store = Store(tmp_path)
+    clean = store.append(record(None, 90), outcomes([True, False]))
+    attacked = store.append(record("pgd-7 first", 40))
+
+    assert store.read() == [clean, attacked]
+    assert store.read_outcomes(clean)["is_correct"].tolist() == [True, False]
+
+
+@given(st.integers(0, 5), st.sampled_from(["last", "avg"]), st.integers(1, 9), st.integers(0, 3))
+def test_keys_are_content(iterations, readout, examples, seed) -> None:
+    """Equal cells have equal keys, also after a round trip through JSON; any other field another key."""
+    fields = {"iterations": iterations, "readout": readout, "examples": examples, "seed": seed}
+    cell = made_cell("pgd-7 first", **fields)
+
+    assert Cell.model_validate_json(cell.model_dump_json()).key == cell.key
+    assert made_cell("pgd-7 first", **fields | {"seed": seed + 1}).key != cell.key
+    assert made_cell("pgd-7 first", **fields | {"iterations": iterations + 1}).key != cell.key
+    assert made_cell("pgd-7 e2e", **fields).key != cell.key
+
+
+def test_images_do_not_depend_on_how_they_are_scored() -> None:
+    """Readout, scored iterations and scored model share images; the attack's own settings do not."""
+    cell = made_cell("transfer")
+
+    assert made_cell("transfer", readout="avg", iterations=5, model="m").images_key == cell.images_key
+    assert made_cell("transfer", seed=1).images_key != cell.images_key
+    assert made_cell("pgd-7 first").images_key != cell.images_key
+
+
+def test_draws_do_not_depend_on_the_number_of_examples() -> None:
+    """The first examples of a larger run draw what they draw in a smaller one."""
+    small, large = made_cell("pgd-7 first"), made_cell("pgd-7 first", examples=1000, data="other")
+
+    assert small.draw_key == large.draw_key
+    assert small.images_key != large.images_key
+
+
+def test_a_cut_off_line_is_reported_and_repaired(record, tmp_path: Path) -> None:
+    """A process killed while writing loses that line only; it is kept aside, and the file is whole again."""
+    store = Store(tmp_path)
+    first = store.append(record(None, 90))
+    with store.file.open("a") as file:
+        file.write('{"schema": 1, "key": "abc')
+
+    with pytest.warns(UserWarning, match="last line was cut off"):
+        assert store.read() == [first]
+    with pytest.warns(UserWarning, match=r"moved a line that was cut off to records\.cut-off"):
+        second = store.append(record("pgd-7 first", 40))
+    assert store.read() == [first, second]
+    assert (tmp_path / "records.cut-off").read_text() == '{"schema": 1, "key": "abc\n'
+
+
+def test_a_newer_schema_is_refused(record, tmp_path: Path) -> None:
+    """A file of a later version is not half understood."""
+    store = Store(tmp_path)
+    written = store.append(record(None, 90))
+    line = json.loads(written.model_dump_json(by_alias=True)) | {"schema": 99, "new_field": 1}
+    store.file.write_text(json.dumps(line) + "\n")
+
+    with pytest.raises(RecordError, match="line 1 has schema 99, this version knows 1: upgrade"):
+        store.read()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("not json", "line 1 is not a record"),
+        ("[]", "line 1 is not a record"),
+        ('{"schema": 1}', "line 1 is not a record: key Field required"),
+    ],
+)
+def test_foreign_lines_are_refused(line: str, message: str, tmp_path: Path) -> None:
+    """A whole line that is no record names its number and what is wrong."""
+    (tmp_path / "records.jsonl").write_text(line + "\n")
+
+    with pytest.raises(RecordError, match=message):
+        Store(tmp_path).read()
+
+
+def test_an_edited_cell_is_refused(record, tmp_path: Path) -> None:
+    """The key must be that of the cell: a number cannot be moved to another question."""
+    store = Store(tmp_path)
+    store.append(record("pgd-7 first", 90))
+    store.file.write_text(store.file.read_text().replace('"epsilon":0.03', '"epsilon":0.09'))
+
+    with pytest.raises(RecordError, match="its key is not that of its cell"):
+        store.read()
+
+
+def test_damaged_outcomes_are_refused(record, tmp_path: Path) -> None:
+    """A changed or missing parquet file is found by the hash in its record."""
+    store = Store(tmp_path)
+    written = store.append(record(None, 1), outcomes([True]))
+    path = tmp_path / "outcomes" / f"{written.key}.parquet"
+    path.write_bytes(path.read_bytes()[:-1] + b"X")
+    with pytest.raises(RecordError, match="is damaged"):
+        store.read_outcomes(written)
+    path.unlink()
+    with pytest.raises(RecordError, match="is missing"):
+        store.read_outcomes(written)
+
+
+def test_success_replaces_failure_and_never_the_reverse(record, tmp_path: Path) -> None:
+    """Of several records of a cell the last counts, but an error does not hide a result."""
+    store = Store(tmp_path)
+    store.append(record(None, 0, status="error", error="first"))
+    store.append(record(None, 90))
+    store.append(record(None, 0, status="error", error="later"))
+
+    assert [r.status for r in store.read()] == ["ok"]
+    assert finished(store.read())[made_cell(None).key].correct == 90
+
+
+def test_numbers_that_are_not_finite_cannot_be_written(record) -> None:
+    """JSON has no NaN, and a record holds none."""
+    with pytest.raises(ValueError, match="finite"):
+        Record.model_validate(record(None, 1).model_dump() | {"largest_linf": float("nan")})
+
+
+def _append_many(folder: Path, start: int) -> None:
+    store = Store(folder)
+    for seed in range(start, start + 10):
+        cell = made_cell(None, seed=seed)
+        template = json.loads(TEMPLATE)
+        record = Record.model_validate(template | {"cell": cell.model_dump(), "key": cell.key})
+        store.append(record)
+
+
+TEMPLATE = json.dumps(
+    {
+        "label": "CNN-F",
+        "status": "ok",
+        "n": 1,
+        "correct": 1,
+        "seconds": 0.0,
+        "provenance": {
+            "revision": None,
+            "is_dirty": None,
+            "versions": {},
+            "device": "cpu",
+            "dtype": "float32",
+            "batch_size": 1,
+            "checkpoint": "shipped",
+            "finished_at": "now",
+        },
+    }
+)
+
+
+def test_processes_append_without_tearing_lines(tmp_path: Path) -> None:
+    """Several writers on one folder leave only whole records."""
+    context = multiprocessing.get_context("fork")
+    writers = [context.Process(target=_append_many, args=(tmp_path, 100 * i)) for i in range(3)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+
+    assert len(Store(tmp_path).read()) == 30
+
+
+def test_a_second_run_is_told_why_it_may_not(tmp_path: Path) -> None:
+    """A run holds the folder; another one hears so at once."""
+    with Store(tmp_path).run_lock(timeout=0), pytest.raises(TimeoutError, match="another run is using"):
+        Store(tmp_path).run_lock(timeout=0)
+
+
+def test_a_folder_that_cannot_be_written_is_refused(record, tmp_path: Path) -> None:
+    """One line that names the folder."""
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(RecordError, match="cannot write results to"):
+        Store(tmp_path / "file").append(record(None, 1))
+    with pytest.raises(RecordError, match="cannot write results to"):
+        Store(tmp_path / "file").run_lock(timeout=0)

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+
+from reports.cnnf_paper import adversarial_tables, worst_case
+from reports.metrics import Accuracy
+from reports.records import Store
+from reports.tables import Column, Row, Table, render, to_csv, to_latex, to_markdown, to_terminal
+
+from .conftest import outcomes
+
+PAPER = {
+    ("cnn_cifar", "last"): {"clean": 79.09, "pgd-7 first": 42.31, "spsa-7 first": 66.61},
+    ("cnnf_cifar", "last"): {
+        "clean": 78.68,
+        "pgd-7 first": 48.90,
+        "pgd-7 e2e": 49.35,
+        "spsa-7 first": 68.75,
+        "spsa-7 e2e": 51.46,
+        "transfer": 66.19,
+    },
+    ("cnnf_cifar", "avg"): {
+        "clean": 80.27,
+        "pgd-7 first": 48.72,
+        "pgd-7 e2e": 55.02,
+        "spsa-7 first": 71.56,
+        "spsa-7 e2e": 58.83,
+        "transfer": 67.09,
+    },
+}
+"""Huang et al., table 2: accuracies in percent."""
+
+
+@pytest.fixture
+def paper(record) -> list:
+    """Return records that say what the paper's CIFAR-10 table says, SPSA on 640 images."""
+    records = []
+    for (model, readout), columns in PAPER.items():
+        own = {"model": model, "readout": readout}
+        if model == "cnn_cifar":
+            own |= {"iterations": 0, "weights": "b" * 64, "label": "CNN"}
+        for attack, percent in columns.items():
+            n = 640 if attack.startswith("spsa") else 10_000
+            largest = 0.035 if attack.startswith("spsa") else 0.03
+            kind = None if attack == "clean" else attack
+            records.append(record(kind, round(n * percent / 100), n, largest_linf=largest, **own))
+    return records
+
+
+def test_the_papers_table(paper, golden, tmp_path: Path) -> None:
+    """The table of the paper from records of its numbers, in all three formats, read by a person."""
+    tables = adversarial_tables(paper, Store(tmp_path))
+
+    golden("cnnf_cifar.md", render(tables, "markdown"))
+    golden("cnnf_cifar.tex", render(tables, "latex"))
+    golden("cnnf_cifar.csv", render(tables, "csv"))
+
+
+def test_the_published_numbers_fail_the_masking_check(paper, tmp_path: Path) -> None:
+    """An end-to-end attack that is weaker than the first-pass one is pointed out."""
+    (table,) = adversarial_tables(paper, Store(tmp_path))
+    notes = [note for note in table.notes if "masked gradients" in note]
+
+    assert len(notes) == 2
+    assert "CNN-F (last): PGD end-to-end leaves 49.4 %, on the first pass alone 48.9 %" in notes[0]
+    assert notes[0].endswith("masked gradients, or chance, for the intervals overlap")
+    assert "CNN-F (avg): PGD end-to-end leaves 55.0 %, on the first pass alone 48.7 %" in notes[1]
+    assert notes[1].endswith("masked gradients")
+
+
+def test_the_worst_case_is_per_example(record, tmp_path: Path) -> None:
+    """Two attacks that each break another half leave nothing, though both leave half."""
+    store = Store(tmp_path)
+    records = [
+        store.append(record("pgd-40 first", 2, 4), outcomes([True, True, False, False])),
+        store.append(record("pgd-40 e2e", 2, 4), outcomes([False, False, True, True])),
+        store.append(record(None, 4, 4), outcomes([True] * 4)),
+    ]
+    tables = adversarial_tables(records, store)
+
+    assert worst_case(records, store) == Accuracy(0, 4)
+    assert tables[1].columns[-1].heading == "worst case"
+    assert tables[1].rows[0].values[-1] == Accuracy(0, 4)
+
+
+def test_an_attack_on_fewer_examples_counts_on_those(record, tmp_path: Path) -> None:
+    """The rest of the examples keep what the other attacks left."""
+    store = Store(tmp_path)
+    records = [
+        store.append(record("pgd-7 first", 3, 4), outcomes([True, True, True, False])),
+        store.append(record("spsa-7 first", 0, 1), outcomes([False])),
+    ]
+
+    assert worst_case(records, store) == Accuracy(2, 4)
+
+
+def test_missing_and_failed_cells_are_dashes(record, tmp_path: Path) -> None:
+    """Nothing is shown as zero that was not measured, and a failure is said."""
+    records = [record(None, 9, 10), record("pgd-7 first", 0, 0, status="error", error="RuntimeError: no")]
+    (table,) = adversarial_tables(records, Store(tmp_path))
+
+    assert table.rows[0].values == (Accuracy(9, 10), None, None, None, None, None, None)
+    assert any("1 cells failed" in note and "RuntimeError: no" in note for note in table.notes)
+    assert "| - " in to_markdown(table)
+
+
+def test_most_examples_win(record, tmp_path: Path) -> None:
+    """Of two records of one place the one with more examples is shown."""
+    (table,) = adversarial_tables([record(None, 9, 10), record(None, 70, 100)], Store(tmp_path))
+
+    assert table.rows[0].values[0] == Accuracy(70, 100)
+
+
+def test_rows_are_told_apart(record, tmp_path: Path) -> None:
+    """Two models of one kind, two sets of weights, two iteration counts: no two rows share a name."""
+    records = [
+        record(None, 9, 10),
+        record(None, 9, 10, iterations=3),
+        record(None, 9, 10, weights="c" * 64),
+        record(None, 9, 10, model="other"),
+    ]
+    (table,) = adversarial_tables(records, Store(tmp_path))
+    labels = [row.label for row in table.rows]
+
+    assert len(set(labels)) == 4
+    assert "CNN-F other (last)" in labels
+
+
+HOSTILE = Table(
+    title="a|b_c & 50 % *x*",
+    columns=(Column("$h$ <b>"),),
+    rows=(Row("r|1\\ _{x}^~#", (Accuracy(1, 2),)), Row("empty", (None,))),
+)
+
+
+def test_names_cannot_break_a_markdown_table() -> None:
+    """Pipes, stars and tags in names are text."""
+    lines = to_markdown(HOSTILE).splitlines()
+
+    assert lines[0] == r"### a\|b_c & 50 % \*x\*"
+    assert lines[2].replace(r"\|", "").count("|") == 3
+    assert r"\<b\>" in lines[2]
+    assert lines[4].startswith(r"| r\|1\\ \_{x}^~# ")
+
+
+def test_names_cannot_break_a_latex_table() -> None:
+    """Every special character of TeX is escaped."""
+    text = to_latex(HOSTILE)
+
+    assert r"r|1\textbackslash{} \_\{x\}\textasciicircum{}\textasciitilde{}\#" in text
+    assert r"a|b\_c \& 50 \% *x*" in text
+    assert r"\$h\$" in text
+
+
+def test_csv_holds_counts_and_intervals() -> None:
+    """One line a value, quoted where needed; what is missing has no line."""
+    rows = list(csv.DictReader(io.StringIO(to_csv(HOSTILE))))
+
+    assert len(rows) == 1
+    assert rows[0]["row"] == HOSTILE.rows[0].label
+    assert (rows[0]["accuracy"], rows[0]["correct"], rows[0]["n"]) == ("50.00", "1", "2")
+
+
+def test_the_terminal_shows_names_as_they_are() -> None:
+    """Square brackets in a name are not markup."""
+    from rich.console import Console
+
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(to_terminal(Table("[bold]t", (Column("c"),), (Row("[red]r", (Accuracy(1, 2),)),))))
+    text = console.export_text()
+
+    assert "[bold]t" in text
+    assert "[red]r" in text
+    assert "50.0" in text
