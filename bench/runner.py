@@ -105,7 +105,7 @@ class Runner:
         return written
 
     def _attempt(self, group: Sequence[Cell], advance: Callable[[int], None]) -> list[_Measurement]:
-        """Evaluate a group; if that fails with several models, each alone, so that one cannot spoil others."""
+        """Evaluate a group; if it fails with several models, each alone, so that none spoils others."""
         try:
             return self._evaluate(group, advance)
         except Exception as error:

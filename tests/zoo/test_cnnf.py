@@ -71,7 +71,7 @@ def test_adarelu_signed_by_hand() -> None:
     relu = AdaReLU(0.0, AdaReLUReading.SIGNED)
     feature = torch.tensor([2.0, 2.0, -3.0, -3.0, 5.0])
     signal = torch.tensor([1.0, -1.0, 1.0, -1.0, 0.0])
-    passed, gate = relu.up(feature, Gate(feature > 0, signal))
+    passed, gate = relu.up(feature, Gate(feature.relu(), signal))
 
     assert passed.tolist() == [2.0, 0.0, 0.0, -3.0, 0.0]
     assert relu.down(torch.ones(5), gate)[0].tolist() == [1.0, 0.0, 0.0, 1.0, 0.0]
@@ -82,7 +82,7 @@ def test_adarelu_rectified_by_hand() -> None:
     relu = AdaReLU(0.0, AdaReLUReading.RECTIFIED)
     feature = torch.tensor([2.0, 2.0, -3.0, -3.0, 5.0])
     signal = torch.tensor([1.0, -1.0, 1.0, -1.0, 0.0])
-    passed, _ = relu.up(feature, Gate(feature > 0, signal))
+    passed, _ = relu.up(feature, Gate(feature.relu(), signal))
 
     assert passed.tolist() == [2.0, 0.0, 0.0, 3.0, 5.0]
 
@@ -90,7 +90,7 @@ def test_adarelu_rectified_by_hand() -> None:
 def test_adarelu_moves_towards_the_signal_first() -> None:
     """With res_param r the feature f + r (g - f) is gated, not f."""
     relu = AdaReLU(0.5, AdaReLUReading.SIGNED)
-    passed, _ = relu.up(torch.tensor([-1.0]), Gate(torch.tensor([True]), torch.tensor([3.0])))
+    passed, _ = relu.up(torch.tensor([-1.0]), Gate(torch.tensor([1.0]), torch.tensor([3.0])))
 
     assert passed.tolist() == [1.0]
 
