@@ -92,6 +92,20 @@ def main() -> None:
     help="Whose attacks run.",
 )
 @click.option(
+    "--corruptions",
+    "corruption_kinds",
+    metavar="A,B",
+    help="Kinds for the suite corruptions; by default all 19.",
+)
+@click.option(
+    "--severities", metavar="1,3,5", help="Severities for the suite corruptions; by default all five."
+)
+@click.option(
+    "--corrupted-data",
+    type=click.Path(path_type=Path),
+    help="Folder of CIFAR-10-C as published, shown instead of images made here.",
+)
+@click.option(
     "--data-dir", type=click.Path(path_type=Path), help="Folder with more than the embedded images."
 )
 @click.option(
@@ -113,6 +127,8 @@ def run(
     checkpoint: str,
     dataset: str | None,
     iterations: int | None,
+    corruption_kinds: str | None,
+    severities: str | None,
     results: Path,
     progress_style: str,
     **options: Any,
@@ -132,7 +148,14 @@ def run(
     with ExitStack() as stack:
         stack.enter_context(_terminable())
         progress = _progress(progress_style, stack)
-        done = evaluation.run(candidates, evaluation.Options(**options), store, progress)
+        done = evaluation.run(
+            candidates,
+            evaluation.Options(
+                corruptions=_names(corruption_kinds), severities=_severities(severities), **options
+            ),
+            store,
+            progress,
+        )
     _print_tables(store, done.cells[0].suite, {candidate.dataset for candidate in candidates})
     if not done.is_complete:
         failed = [record for record in done.records if record.status == "error"]
@@ -189,15 +212,26 @@ def list_(kind: str) -> None:
         click.echo(f"{name:<{width}}  {summary}")
 
 
+def _names(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(name.strip() for name in text.split(","))
+
+
+def _severities(text: str | None) -> tuple[int, ...] | None:
+    try:
+        return None if text is None else tuple(map(int, text.split(",")))
+    except ValueError:
+        raise BenchError(f"severities must be numbers from 1 to 5, got {text!r}") from None
+
+
 def _print_tables(store: Any, suite: str, datasets: set[str]) -> None:
     """Print the tables of a suite: drawn in a terminal, Markdown elsewhere."""
-    from reports.cnnf_paper import adversarial_tables
+    from reports.catalogue import tables_of
     from reports.records import RecordError
     from reports.tables import render, to_terminal
 
     try:
         records = [r for r in store.read() if r.cell.suite == suite and r.cell.dataset in datasets]
-        tables = adversarial_tables(records, store)
+        tables = tables_of(records, store)
     except RecordError as error:
         raise BenchError(str(error)) from error
     if not sys.stdout.isatty():
@@ -211,7 +245,7 @@ def _print_tables(store: Any, suite: str, datasets: set[str]) -> None:
 
 
 def _tables(folder: Path) -> list[Table]:
-    from reports.cnnf_paper import adversarial_tables
+    from reports.catalogue import tables_of
     from reports.records import RecordError, Store
 
     store = Store(folder)
@@ -219,7 +253,7 @@ def _tables(folder: Path) -> list[Table]:
         records = store.read()
         if not records:
             raise BenchError(f"no records in {folder}")
-        return adversarial_tables(records, store)
+        return tables_of(records, store)
     except RecordError as error:
         raise BenchError(str(error)) from error
 

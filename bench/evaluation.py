@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import zoo
-from bench import data, models, suites
+from bench import corrupted, data, models, suites
 from bench.errors import BenchError
 from bench.models import Candidate
 from bench.progress import Progress, SilentProgress
@@ -38,6 +38,11 @@ class Options:
     batch_size: int | None = None
     backend: str = "native"
     data_dir: Path | None = None
+    corruptions: tuple[str, ...] | None = None
+    """Kinds for the corruption suite."""
+    severities: tuple[int, ...] | None = None
+    corrupted_data: Path | None = None
+    """Folder of a published corrupted set, shown instead of images made here."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +171,7 @@ def _plan(
             data_hash=partial(_data_hash, candidate.dataset, options.data_dir),
             seed=options.seed,
             backend=options.backend,
+            corruptions=corrupted.wanted(options.corruptions, options.severities, options.corrupted_data),
         )
         cells += suites.plan(options.suite, request)
     return cells, involved
@@ -208,8 +214,10 @@ def _run_pending(
     device = torch.device(_device_type(options.device) if options.device == "auto" else options.device)
     batch_size = options.batch_size or BATCH_SIZES[device.type]
 
-    def images(dataset: str, examples: int) -> data.LabelledImages:
-        return _images(dataset, examples, options.data_dir)
+    def images(cell: Cell) -> data.LabelledImages:
+        if cell.perturbation and cell.perturbation.backend == "official" and options.corrupted_data:
+            return corrupted.read(options.corrupted_data, cell)
+        return _images(cell.dataset, cell.examples, options.data_dir)
 
     runner = Runner(involved, images, Machine(device, batch_size), store, progress)
     # Another run may have finished some of them since.

@@ -19,13 +19,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-import attacks
-from bench import compat, provenance
+from bench import provenance
 from bench.models import Candidate
+from bench.perturbing import perturber_of
 from bench.progress import Progress
 from reports.cell import Cell
 from reports.records import Passes, Record, Store
-from zoo.feedback import AttackTarget, FeedbackModel, Readout
+from zoo.feedback import FeedbackModel, Readout
 
 Images = Float[Tensor, "n c h w"]
 Labels = Int[Tensor, " n"]
@@ -65,14 +65,14 @@ class Runner:
 
     Attributes:
         candidates: Every model that a cell names, by (name, weights).
-        images: Loads the first n clean images of a dataset as uint8 [n, h, w, c] and their labels.
+        images: Loads the images that a cell starts from, as uint8 [n, h, w, c], and their labels.
         machine: Where to compute.
         store: Where records go.
         progress: What is told how far it is.
     """
 
     candidates: Mapping[tuple[str, str], Candidate]
-    images: Callable[[str, int], tuple[np.ndarray, np.ndarray]]
+    images: Callable[[Cell], tuple[np.ndarray, np.ndarray]]
     machine: Machine
     store: Store
     progress: Progress
@@ -114,7 +114,7 @@ class Runner:
                 reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
                 self.progress.failed(describe(group), reason)
                 return [_Measurement(error=reason, traceback=traceback.format_exc()) for _ in group]
-        measured = {}
+        measured: dict[Cell, _Measurement] = {}
         for model in models:
             own = [cell for cell in group if (cell.model, cell.weights) == model]
             measured |= dict(zip(own, self._attempt(own, lambda count: None), strict=True))
@@ -122,17 +122,18 @@ class Runner:
 
     def _evaluate(self, group: Sequence[Cell], advance: Callable[[int], None]) -> list[_Measurement]:
         asked = group[0]
-        pixels, labels = self.images(asked.dataset, asked.examples)
-        attack = self._attack(asked)
+        pixels, labels = self.images(asked)
+        source = self._model(asked.source, asked.source_weights) if asked.source else None
+        perturber = perturber_of(asked, source)
         scored = {(cell.model, cell.weights): self._model(cell.model, cell.weights) for cell in group}
         depth = {identity: _largest_iterations(group, identity) for identity in scored}
-        meters = [*scored.values(), *([self._model(asked.source, asked.source_weights)] if attack else [])]
+        meters = [*scored.values(), *([source] if source else [])]
         before = _work(meters)
         outcomes: list[list[pd.DataFrame]] = [[] for _ in group]
 
         def measure(examples: range) -> list[list[pd.DataFrame]]:
             clean, truth = self._tensors(pixels[examples], labels[examples])
-            perturbed = self._perturb(asked, attack, clean, truth, examples)
+            perturbed = perturber.perturb(clean, truth, examples)
             with torch.no_grad():
                 logits = {
                     identity: model.unroll(perturbed, depth[identity]) for identity, model in scored.items()
@@ -143,29 +144,12 @@ class Runner:
                 for cell in group
             ]
 
-        for examples in self._batches(asked.examples, attack.width if attack else 1):
+        for examples in self._batches(asked.examples, perturber.width):
             for tables, found in zip(outcomes, _halving(measure, examples), strict=True):
                 tables.extend(found)
         after = _work(meters)
         passes = Passes(forward=after[0] - before[0], backward=after[1] - before[1], group=asked.images_key)
         return [_Measurement(pd.concat(tables, ignore_index=True), passes) for tables in outcomes]
-
-    def _attack(self, cell: Cell) -> attacks.Attack | None:
-        if cell.perturbation is None:
-            return None
-        if cell.perturbation.backend == "advertorch":
-            compat.enable_advertorch()
-        return attacks.build(cell.perturbation.name, cell.perturbation.backend, cell.perturbation.settings)
-
-    def _perturb(
-        self, cell: Cell, attack: attacks.Attack | None, clean: Images, truth: Labels, examples: range
-    ) -> Images:
-        if attack is None:
-            return clean
-        source = self._model(cell.source, cell.source_weights)
-        classifier = AttackTarget(cell.attack_target or "").classifier(source, cell.attack_iterations)
-        draws = attacks.Draws(cell.draw_key, examples, clean)
-        return attack(classifier, clean, truth, draws).detach()
 
     def _batches(self, count: int, width: int) -> Iterator[range]:
         size = max(1, self.machine.batch_size // width)
@@ -228,7 +212,10 @@ def describe(group: Sequence[Cell]) -> str:
     models = ", ".join(dict.fromkeys(cell.model for cell in group))
     if cell.perturbation is None:
         return f"{models}: clean"
-    steps = f"-{cell.perturbation.settings['steps']}" if "steps" in cell.perturbation.settings else ""
+    settings = cell.perturbation.settings
+    if cell.perturbation.kind == "corruption":
+        return f"{models}: {cell.perturbation.name} severity {settings['severity']}"
+    steps = f"-{settings['steps']}" if "steps" in settings else ""
     origin = f" from {cell.source}" if cell.is_transfer else ""
     return f"{models}: {cell.perturbation.name}{steps} {cell.attack_target}{origin}"
 

@@ -6,10 +6,12 @@ Lengths are in [0, 1] pixel units. The authors' code works on [-1, 1], where the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import product
 from typing import Literal
 
 from bench.errors import UnknownName
+from corruptions import FAMILIES, SEVERITIES
 from reports.cell import Cell, Perturbation, Setting
 
 SUITE_VERSION = 1
@@ -48,6 +50,9 @@ CNNF_PAPER_SPSA_RATE = 0.01 / 2
 REACH = 2.5
 """steps * step size over epsilon, for the attacks whose step the paper does not give (Madry et al. 2018)."""
 
+SEVERITY_TABLES = {"fashion_mnist": "fashion", "cifar10": "cifar"}
+"""The severity table of `corruptions` that suits the images of a dataset."""
+
 TRANSFER_SOURCES = {"fashion_mnist": "cnn_fmnist", "cifar10": "cnn_cifar"}
 """The plain network whose adversarial images are shown to the others, as in the paper."""
 
@@ -61,8 +66,9 @@ class Sizes:
 
 
 GPU_SIZES = Sizes(1000, 1000)
-CPU_SIZES = {"fashion_mnist": Sizes(200, 16), "cifar10": Sizes(20, 2)}
+CPU_SIZES = {"fashion_mnist": Sizes(200, 8), "cifar10": Sizes(32, 2)}
 """Chosen so that the adversarial suite takes under 2 and 6 minutes on two cores."""
+CPU_CORRUPTION_SIZES = {"fashion_mnist": Sizes(500, 1), "cifar10": Sizes(64, 1)}
 CNNF_PAPER_SIZES = {"fashion_mnist": Sizes(1000, 1000), "cifar10": Sizes(1000, 640)}
 """SPSA on as many as the authors: theirs are ten batches of a shuffled loader, ours the first images."""
 SMOKE_SIZES = Sizes(16, 2)
@@ -88,6 +94,16 @@ class Scored:
 
 
 @dataclass(frozen=True)
+class Corruptions:
+    """Which corrupted images are shown."""
+
+    kinds: tuple[str, ...] = tuple(name for family in FAMILIES.values() for name in family)
+    severities: tuple[int, ...] = SEVERITIES
+    official_hash: Callable[[str, int, int], str] | None = None
+    """(kind, severity, number of examples) to the hash of published images; None makes the images here."""
+
+
+@dataclass(frozen=True)
 class Request:
     """What a suite is asked to measure."""
 
@@ -100,6 +116,7 @@ class Request:
     """Number of examples to the hash of those images."""
     seed: int
     backend: str
+    corruptions: Corruptions = Corruptions()
 
     @property
     def protocol(self) -> Protocol:
@@ -131,8 +148,10 @@ def default_sizes(suite: str, dataset: str, is_gpu: bool) -> Sizes:
     """Return how many examples a suite uses unless told otherwise."""
     if suite == "smoke":
         return SMOKE_SIZES
+    if suite == "clean":
+        return Sizes(1000, 1)
     if not is_gpu:
-        return CPU_SIZES[dataset] if suite != "clean" else replace(CPU_SIZES[dataset], examples=1000)
+        return (CPU_CORRUPTION_SIZES if suite == "corruptions" else CPU_SIZES)[dataset]
     return CNNF_PAPER_SIZES[dataset] if suite == "cnnf-paper" else GPU_SIZES
 
 
@@ -169,6 +188,22 @@ def _cnnf_paper(suite: str, request: Request) -> Iterator[Cell]:
         yield from _cells(suite, request, few, spsa, target, request.scored)
 
 
+def _corruptions(suite: str, request: Request) -> Iterator[Cell]:
+    examples, wanted = request.sizes.examples, request.corruptions
+    yield from _readings(suite, request, examples, None)
+    family = SEVERITY_TABLES[request.dataset]
+    for kind, severity in product(wanted.kinds, wanted.severities):
+        made = Perturbation(
+            kind="corruption", name=kind, backend="native", settings={"severity": severity, "family": family}
+        )
+        if wanted.official_hash is None:
+            yield from _readings(suite, request, examples, made)
+        else:
+            official = made.model_copy(update={"backend": "official", "settings": {"severity": severity}})
+            data = wanted.official_hash(kind, severity, examples)
+            yield from _readings(suite, request, examples, official, data)
+
+
 SUITES: dict[str, Suite] = {
     suite.name: suite
     for suite in (
@@ -182,6 +217,11 @@ SUITES: dict[str, Suite] = {
             "cnnf-paper",
             "the CNN-F authors' protocol: PGD-7, their short-stepped SPSA and transfer; targets first, e2e",
             lambda request: _cnnf_paper("cnnf-paper", request),
+        ),
+        Suite(
+            "corruptions",
+            "common corruptions at five severities, after every iteration",
+            lambda request: _corruptions("corruptions", request),
         ),
         Suite(
             "smoke",
@@ -201,7 +241,7 @@ def _pgd(request: Request, epsilon: float, steps: int, step_size: float) -> Pert
         "random_start": True,
         "restarts": 1,
     }
-    return Perturbation(name="pgd", backend=request.backend, settings=settings)
+    return Perturbation(kind="attack", name="pgd", backend=request.backend, settings=settings)
 
 
 def _spsa(request: Request, epsilon: float, learning_rate: float) -> Perturbation:
@@ -213,7 +253,7 @@ def _spsa(request: Request, epsilon: float, learning_rate: float) -> Perturbatio
         "delta": SPSA_DELTA,
         "learning_rate": learning_rate,
     }
-    return Perturbation(name="spsa", backend=request.backend, settings=settings)
+    return Perturbation(kind="attack", name="spsa", backend=request.backend, settings=settings)
 
 
 def _transfer(suite: str, request: Request, examples: int, pgd: Perturbation) -> Iterator[Cell]:
@@ -229,23 +269,51 @@ def _cells(
     target: Target,
     source: Scored | None,
 ) -> Iterator[Cell]:
-    """Yield one cell per readout."""
-    scored = request.scored
-    for readout in scored.readouts:
-        yield Cell(
-            suite=suite,
-            suite_version=SUITE_VERSION,
-            model=scored.name,
-            weights=scored.weights,
-            dataset=request.dataset,
-            data=request.data_hash(examples),
-            examples=examples,
-            perturbation=perturbation,
-            source=source.name if source else None,
-            source_weights=source.weights if source else None,
-            attack_target=target if source else None,
-            attack_iterations=source.iterations if source and target != "first" else 0,
-            iterations=scored.iterations,
-            readout=readout,
-            seed=request.seed,
+    """Yield one cell per readout of the model's own iteration count."""
+    for readout in request.scored.readouts:
+        yield _cell(suite, request, examples, perturbation, request.scored.iterations, readout).model_copy(
+            update={
+                "source": source.name if source else None,
+                "source_weights": source.weights if source else None,
+                "attack_target": target if source else None,
+                "attack_iterations": source.iterations if source and target != "first" else 0,
+            }
         )
+
+
+def _readings(
+    suite: str, request: Request, examples: int, perturbation: Perturbation | None, data: str | None = None
+) -> Iterator[Cell]:
+    """Yield one cell per iteration, from the first pass on, and readout."""
+    for iterations in range(request.scored.iterations + 1):
+        for readout in request.scored.readouts if iterations else ("last",):
+            cell = _cell(suite, request, examples, perturbation, iterations, readout)
+            yield cell.model_copy(update={"data": data}) if data else cell
+
+
+def _cell(
+    suite: str,
+    request: Request,
+    examples: int,
+    perturbation: Perturbation | None,
+    iterations: int,
+    readout: Readout,
+) -> Cell:
+    """Return a cell without an attacker."""
+    return Cell(
+        suite=suite,
+        suite_version=SUITE_VERSION,
+        model=request.scored.name,
+        weights=request.scored.weights,
+        dataset=request.dataset,
+        data=request.data_hash(examples),
+        examples=examples,
+        perturbation=perturbation,
+        source=None,
+        source_weights=None,
+        attack_target=None,
+        attack_iterations=0,
+        iterations=iterations,
+        readout=readout,
+        seed=request.seed,
+    )

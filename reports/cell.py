@@ -23,8 +23,10 @@ class Frozen(BaseModel):
 class Perturbation(Frozen):
     """What is done to the images, with every setting spelt out. Lengths are in [0, 1] pixel units."""
 
+    kind: Literal["attack", "corruption"]
     name: str
     backend: str
+    """Whose code made the images; "official" for published corrupted sets."""
     settings: dict[str, Setting]
 
 

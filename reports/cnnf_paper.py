@@ -7,28 +7,15 @@ examples that survive every attack, which is the number that counts.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from reports.cell import Cell
 from reports.metrics import Accuracy
 from reports.records import Record, Store
+from reports.subjects import Subject, failures, labels_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
 
 Query = Callable[[Cell], bool]
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A scored answer: one row of a table."""
-
-    label: str
-    model: str
-    weights: str
-    iterations: int
-    readout: str
 
 
 def _clean(cell: Cell) -> bool:
@@ -68,27 +55,19 @@ MORE_COLUMNS: dict[str, Query] = {
 }
 
 
-def adversarial_tables(records: Iterable[Record], store: Store) -> list[Table]:
-    """Return the tables of every suite, dataset, seed and backend that the records hold.
+def adversarial_tables(records: Sequence[Record], store: Store) -> list[Table]:
+    """Return the paper's table and ours from records of one suite, dataset and seed.
 
     Where several records fill one place, that with most examples counts, then the latest.
     """
-    groups: dict[tuple[str, int, str, int], list[Record]] = defaultdict(list)
-    for record in records:
-        cell = record.cell
-        groups[cell.suite, cell.suite_version, cell.dataset, cell.seed].append(record)
-    return list(chain.from_iterable(_tables_of(group, store) for _, group in sorted(groups.items())))
-
-
-def _tables_of(records: list[Record], store: Store) -> list[Table]:
     cell = records[0].cell
     title = f"{cell.suite} on {cell.dataset}"
     ok = [record for record in records if record.status == "ok"]
-    rows = _subjects(ok)
-    by_subject = {row: [r for r in ok if _subject(r) == row] for row in rows}
-    labels = _labels(rows)
-    provenance = (f"suite version {cell.suite_version}, seed {cell.seed}", *_provenance(ok))
-    notes = (*_failures(records), *_budget_notes(ok))
+    rows = subjects(ok)
+    by_subject = {row: [r for r in ok if subject(r) == row] for row in rows}
+    labels = labels_of(rows)
+    made_with = (f"suite version {cell.suite_version}, seed {cell.seed}", *provenance(ok))
+    notes = (*failures(records), *_budget_notes(ok))
 
     has_attacks = any(not _clean(record.cell) for record in records)
     paper = dict(PAPER_COLUMNS) if has_attacks else {"clean": _clean}
@@ -99,7 +78,7 @@ def _tables_of(records: list[Record], store: Store) -> list[Table]:
         for found in values.values():
             found.append(min((v for v in found[1:] if v), key=lambda v: v.share, default=None))
     masking = tuple(note for row in rows for note in _masking_notes(labels[row], by_subject[row]))
-    tables = [_table(title, columns, labels, values, (*notes, *masking), provenance)]
+    tables = [_table(title, columns, labels, values, (*notes, *masking), made_with)]
 
     more = {heading: query for heading, query in MORE_COLUMNS.items() if any(query(r.cell) for r in ok)}
     if len(more) > 0 and any(r.cell.perturbation and r.cell.perturbation.settings["steps"] == 40 for r in ok):
@@ -111,7 +90,7 @@ def _tables_of(records: list[Record], store: Store) -> list[Table]:
         columns = [*map(Column, more), Column("worst case")]
         worst = "worst case: examples that survive every attack run on them, whatever target it had"
         tables.append(
-            _table(f"{title}: beyond the paper", columns, labels, values, (worst, *notes), provenance)
+            _table(f"{title}: beyond the paper", columns, labels, values, (worst, *notes), made_with)
         )
     return tables
 
@@ -120,7 +99,7 @@ def _table(
     title: str,
     columns: list[Column],
     labels: dict[Subject, str],
-    values: dict[Subject, list[Accuracy | None]],
+    values: Mapping[Subject, Sequence[Accuracy | None]],
     notes: tuple[str, ...],
     provenance: tuple[str, ...],
 ) -> Table:
@@ -156,34 +135,6 @@ def _pick(records: list[Record], query: Query) -> Accuracy | None:
     return Accuracy(best.correct, best.n)
 
 
-def _subject(record: Record) -> Subject:
-    cell = record.cell
-    return Subject(record.label, cell.model, cell.weights, cell.iterations, cell.readout)
-
-
-def _subjects(records: list[Record]) -> list[Subject]:
-    def order(row: Subject) -> tuple[bool, str, str, int, bool]:
-        return (row.iterations > 0, row.model, row.weights, row.iterations, row.readout == "avg")
-
-    return sorted({_subject(record) for record in records}, key=order)
-
-
-def _labels(rows: list[Subject]) -> dict[Subject, str]:
-    """Name rows as the paper does, adding just what tells two of them apart."""
-    labels = {}
-    for row in rows:
-        label = row.label
-        if len({other.model for other in rows if other.label == row.label}) > 1:
-            label += f" {row.model}"
-        same_model = [other for other in rows if other.model == row.model]
-        if len({other.weights for other in same_model}) > 1:
-            label += f" {row.weights[:8]}"
-        if len({other.iterations for other in same_model}) > 1:
-            label += f", {row.iterations} iterations"
-        labels[row] = f"{label} ({row.readout})" if row.iterations else label
-    return labels
-
-
 def _masking_notes(label: str, records: list[Record]) -> list[str]:
     """Say where an attacker who knows more does worse, which honest gradients do not allow."""
     notes = []
@@ -199,17 +150,6 @@ def _masking_notes(label: str, records: list[Record]) -> list[str]:
     return notes
 
 
-def _failures(records: list[Record]) -> list[str]:
-    failed = [record for record in records if record.status == "error"]
-    nonfinite = sum(record.nonfinite for record in records)
-    notes = []
-    if failed:
-        notes.append(f"{len(failed)} cells failed and are shown as a dash; first error: {failed[0].error}")
-    if nonfinite:
-        notes.append(f"{nonfinite} answers had NaN or infinite logits and count as wrong")
-    return notes
-
-
 def _budget_notes(records: list[Record]) -> list[str]:
     """Say what the attacks were allowed, and how much of it SPSA, whose steps are bounded, has used."""
     thresholds = {
@@ -222,11 +162,3 @@ def _budget_notes(records: list[Record]) -> list[str]:
         sizes = sorted({r.n for r in spsa})
         notes.append(f"SPSA: n = {', '.join(map(str, sizes))}; largest perturbation reached {reached:.5g}")
     return notes
-
-
-def _provenance(records: list[Record]) -> list[str]:
-    weights = sorted(
-        {f"{r.cell.model} ({r.provenance.checkpoint}, sha256 {r.cell.weights[:12]})" for r in records}
-    )
-    made = sorted({f"torch {r.provenance.versions['torch']} on {r.provenance.device}" for r in records})
-    return [f"weights: {'; '.join(weights)}", f"made with {'; '.join(made)}"]

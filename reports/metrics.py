@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import NamedTuple
@@ -35,6 +36,98 @@ class Accuracy:
     def interval(self) -> Interval:
         """The 95 % Wilson interval."""
         return wilson(self.correct, self.n)
+
+
+@dataclass(frozen=True)
+class MeanAccuracy:
+    """A mean over examples of the share of cells in which each was classified correctly.
+
+    Each example meets several corruptions, so the trials are not independent; the examples are.
+    """
+
+    shares: tuple[float, ...]
+    """One share in [0, 1] per example."""
+
+    @property
+    def n(self) -> int:
+        """Examples."""
+        return len(self.shares)
+
+    @property
+    def correct(self) -> float:
+        """Sum of the shares."""
+        return math.fsum(self.shares)
+
+    @property
+    def share(self) -> float:
+        """Mean in [0, 1]."""
+        return self.correct / self.n
+
+    @property
+    def interval(self) -> Interval:
+        """The 95 % interval of the mean over examples, by the normal approximation."""
+        if self.n == 1:
+            return Interval(0.0, 1.0)
+        variance = math.fsum((share - self.share) ** 2 for share in self.shares) / (self.n - 1)
+        half = NormalDist().inv_cdf(0.975) * math.sqrt(variance / self.n)
+        return Interval(max(0.0, self.share - half), min(1.0, self.share + half))
+
+
+ALEXNET_ERRORS = {
+    "gaussian_noise": 0.886428,
+    "shot_noise": 0.894468,
+    "impulse_noise": 0.922640,
+    "defocus_blur": 0.819880,
+    "glass_blur": 0.826268,
+    "motion_blur": 0.785948,
+    "zoom_blur": 0.798360,
+    "snow": 0.866816,
+    "frost": 0.826572,
+    "fog": 0.819324,
+    "brightness": 0.564592,
+    "contrast": 0.853204,
+    "elastic_transform": 0.646056,
+    "pixelate": 0.717840,
+    "jpeg_compression": 0.606500,
+}
+"""Mean errors of AlexNet over the severities of ImageNet-C (Hendrycks & Dietterich 2019), the 15 kinds."""
+ALEXNET_CLEAN_ERROR = 0.4345
+
+
+def mean_corruption_error(errors: Mapping[str, float]) -> float:
+    """Return the mCE: the mean over the 15 kinds of error over AlexNet's error (Hendrycks & Dietterich 2019).
+
+    Args:
+        errors: Kind to mean error over severities on ImageNet-C, in [0, 1]; other kinds are left out.
+
+    Raises:
+        ValueError: If one of the 15 kinds is missing.
+    """
+    return _mean(_of_benchmark(errors, kind) / reference for kind, reference in ALEXNET_ERRORS.items())
+
+
+def relative_mean_corruption_error(errors: Mapping[str, float], clean_error: float) -> float:
+    """Return the relative mCE: as the mCE, with clean errors subtracted on both sides."""
+    return _mean(
+        (_of_benchmark(errors, kind) - clean_error) / (reference - ALEXNET_CLEAN_ERROR)
+        for kind, reference in ALEXNET_ERRORS.items()
+    )
+
+
+def mean_error(errors: Mapping[str, float]) -> float:
+    """Return the plain mean error over the 15 kinds, as CIFAR-10-C is reported."""
+    return _mean(_of_benchmark(errors, kind) for kind in ALEXNET_ERRORS)
+
+
+def _of_benchmark(errors: Mapping[str, float], kind: str) -> float:
+    if kind not in errors:
+        raise ValueError(f"a mean over the 15 corruptions needs {kind!r}")
+    return errors[kind]
+
+
+def _mean(values: Iterable[float]) -> float:
+    found = list(values)
+    return math.fsum(found) / len(found)
 
 
 def wilson(correct: int, n: int, level: float = 0.95) -> Interval:

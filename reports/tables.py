@@ -9,12 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reports.metrics import Accuracy
+from reports.metrics import Accuracy, MeanAccuracy
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
 DASH = "-"
+
+
+Value = Accuracy | MeanAccuracy
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Row:
     """One line of a table; None where there is no record."""
 
     label: str
-    values: tuple[Accuracy | None, ...]
+    values: tuple[Value | None, ...]
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Table:
     notes: tuple[str, ...] = ()
     provenance: tuple[str, ...] = ()
 
-    def weakest(self, row: Row) -> Accuracy | None:
+    def weakest(self, row: Row) -> Value | None:
         """Return the lowest accuracy among the attacks of a row."""
         attacked = [v for v, c in zip(row.values, self.columns, strict=True) if v and c.is_attack]
         return min(attacked, key=lambda value: value.share, default=None)
@@ -87,7 +90,9 @@ def to_csv(table: Table) -> str:
         for column, value in zip(table.columns, row.values, strict=True):
             if value is not None:
                 numbers = (f"{100 * number:.2f}" for number in (value.share, *value.interval))
-                writer.writerow([table.title, row.label, column.heading, *numbers, value.correct, value.n])
+                writer.writerow(
+                    [table.title, row.label, column.heading, *numbers, f"{value.correct:g}", value.n]
+                )
     return text.getvalue()
 
 
@@ -119,9 +124,7 @@ def render(tables: list[Table], style: str) -> str:
     return "\n".join(parts)
 
 
-def _cells(
-    table: Table, escape: Callable[[str], str], show: Callable[[Accuracy, bool], str]
-) -> list[list[str]]:
+def _cells(table: Table, escape: Callable[[str], str], show: Callable[[Value, bool], str]) -> list[list[str]]:
     """Return the texts of a table; `show` takes a value and whether it is the weakest of its row."""
     lines = []
     for row in table.rows:
@@ -134,24 +137,24 @@ def _cells(
     return lines
 
 
-def _texts(value: Accuracy) -> tuple[str, str, str]:
+def _texts(value: Value) -> tuple[str, str, str]:
     """Return an accuracy in percent, its interval and its number of examples."""
     low, high = value.interval
     return f"{100 * value.share:.1f}", f"[{100 * low:.1f}, {100 * high:.1f}]", f"n={value.n}"
 
 
-def _markdown_value(value: Accuracy, is_weakest: bool) -> str:
+def _markdown_value(value: Value, is_weakest: bool) -> str:
     number, interval, n = _texts(value)
     return f"{f'**{number}**' if is_weakest else number} {interval} {n}"
 
 
-def _latex_value(value: Accuracy, is_weakest: bool) -> str:
+def _latex_value(value: Value, is_weakest: bool) -> str:
     number, interval, n = _texts(value)
     number = rf"\textbf{{{number}}}" if is_weakest else number
     return rf"\shortstack{{{number}\\{{\tiny {interval}}}\\{{\tiny {n}}}}}"
 
 
-def _terminal_value(value: Accuracy, is_weakest: bool) -> str:
+def _terminal_value(value: Value, is_weakest: bool) -> str:
     from rich.markup import escape
 
     number, interval, n = _texts(value)

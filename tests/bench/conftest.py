@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from bench import suites
 from bench.models import Candidate
 from bench.progress import SilentProgress
@@ -57,8 +58,9 @@ def plan(candidates: dict[str, Candidate]) -> Callable[..., list[Cell]]:
     return planned
 
 
-def images(dataset: str, examples: int) -> tuple[np.ndarray, np.ndarray]:
+def images(cell: Cell) -> tuple[np.ndarray, np.ndarray]:
     """Return random images; the first n are the same for every n."""
+    examples = cell.examples
     pixels = np.random.default_rng(5).integers(0, 256, (64, 28, 28, 1), np.uint8)
     return pixels[:examples], (np.arange(64) % 10)[:examples]
 

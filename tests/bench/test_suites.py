@@ -33,7 +33,7 @@ def test_cells_spell_out_every_setting(suite: str, dataset: str) -> None:
         for name, attack in (("pgd", PGD), ("spsa", SPSA))
     }
     for cell in planned(suite, dataset):
-        if cell.perturbation:
+        if cell.perturbation and cell.perturbation.kind == "attack":
             assert cell.perturbation.settings.keys() == wanted[cell.perturbation.name]
             build(cell.perturbation.name, "native", cell.perturbation.settings)
 
@@ -44,6 +44,20 @@ def test_cells_are_distinct(suite: str) -> None:
     cells = planned(suite)
 
     assert len({cell.key for cell in cells}) == len(cells)
+
+
+def test_the_corruption_suite_shows_every_iteration() -> None:
+    """19 kinds at 5 severities, and clean images, after 0, 1 and 2 iterations in every readout."""
+    cells = planned("corruptions")
+    shown = {
+        (c.perturbation.name, c.perturbation.settings["severity"]) if c.perturbation else None for c in cells
+    }
+    answers = {(cell.iterations, cell.readout) for cell in cells}
+
+    assert len(shown) == 19 * 5 + 1
+    assert answers == {(0, "last"), (1, "last"), (1, "avg"), (2, "last"), (2, "avg")}
+    assert len(cells) == len(shown) * len(answers)
+    assert len({cell.images_key for cell in cells}) == len(shown)
 
 
 def test_the_strict_suite_crosses_targets_and_readouts() -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from reports.cnnf_paper import adversarial_tables, worst_case
+from reports.catalogue import tables_of
+from reports.cnnf_paper import worst_case
 from reports.metrics import Accuracy
 from reports.records import Store
 from reports.tables import Column, Row, Table, render, to_csv, to_latex, to_markdown, to_terminal
@@ -53,7 +54,7 @@ def paper(record) -> list:
 
 def test_the_papers_table(paper, golden, tmp_path: Path) -> None:
     """The table of the paper from records of its numbers, in all three formats, read by a person."""
-    tables = adversarial_tables(paper, Store(tmp_path))
+    tables = tables_of(paper, Store(tmp_path))
 
     golden("cnnf_cifar.md", render(tables, "markdown"))
     golden("cnnf_cifar.tex", render(tables, "latex"))
@@ -62,7 +63,7 @@ def test_the_papers_table(paper, golden, tmp_path: Path) -> None:
 
 def test_the_published_numbers_fail_the_masking_check(paper, tmp_path: Path) -> None:
     """An end-to-end attack that is weaker than the first-pass one is pointed out."""
-    (table,) = adversarial_tables(paper, Store(tmp_path))
+    (table,) = tables_of(paper, Store(tmp_path))
     notes = [note for note in table.notes if "masked gradients" in note]
 
     assert len(notes) == 2
@@ -80,7 +81,7 @@ def test_the_worst_case_is_per_example(record, tmp_path: Path) -> None:
         store.append(record("pgd-40 e2e", 2, 4), outcomes([False, False, True, True])),
         store.append(record(None, 4, 4), outcomes([True] * 4)),
     ]
-    tables = adversarial_tables(records, store)
+    tables = tables_of(records, store)
 
     assert worst_case(records, store) == Accuracy(0, 4)
     assert tables[1].columns[-1].heading == "worst case"
@@ -101,7 +102,7 @@ def test_an_attack_on_fewer_examples_counts_on_those(record, tmp_path: Path) -> 
 def test_missing_and_failed_cells_are_dashes(record, tmp_path: Path) -> None:
     """Nothing is shown as zero that was not measured, and a failure is said."""
     records = [record(None, 9, 10), record("pgd-7 first", 0, 0, status="error", error="RuntimeError: no")]
-    (table,) = adversarial_tables(records, Store(tmp_path))
+    (table,) = tables_of(records, Store(tmp_path))
 
     assert table.rows[0].values == (Accuracy(9, 10), None, None, None, None, None, None)
     assert any("1 cells failed" in note and "RuntimeError: no" in note for note in table.notes)
@@ -110,7 +111,7 @@ def test_missing_and_failed_cells_are_dashes(record, tmp_path: Path) -> None:
 
 def test_most_examples_win(record, tmp_path: Path) -> None:
     """Of two records of one place the one with more examples is shown."""
-    (table,) = adversarial_tables([record(None, 9, 10), record(None, 70, 100)], Store(tmp_path))
+    (table,) = tables_of([record(None, 9, 10), record(None, 70, 100)], Store(tmp_path))
 
     assert table.rows[0].values[0] == Accuracy(70, 100)
 
@@ -123,7 +124,7 @@ def test_rows_are_told_apart(record, tmp_path: Path) -> None:
         record(None, 9, 10, weights="c" * 64),
         record(None, 9, 10, model="other"),
     ]
-    (table,) = adversarial_tables(records, Store(tmp_path))
+    (table,) = tables_of(records, Store(tmp_path))
     labels = [row.label for row in table.rows]
 
     assert len(set(labels)) == 4
