@@ -107,8 +107,17 @@ class LiveProgress:
     @contextmanager
     def group(self, name: str, examples: int) -> Iterator[Advance]:
         """See Progress."""
+        started = time.perf_counter()
         task = self._bars.add_task(name, total=examples)
-        yield lambda count: self._bars.update(task, advance=count)
+        try:
+            yield lambda count: self._bars.update(task, advance=count)
+        finally:
+            # A suite can have a hundred groups: only the one being worked on keeps its bar.
+            self._bars.remove_task(task)
+        seconds = time.perf_counter() - started
+        self._bars.console.print(
+            f"{name}, {examples} examples: {seconds:.1f} s", markup=False, highlight=False
+        )
         self._bars.update(self._all, advance=1)
 
     def failed(self, name: str, reason: str) -> None:

@@ -1,0 +1,100 @@
+"""Random numbers that belong to an image, not to the batch it arrives in.
+
+Every image has its own stream of a counter-based generator (Philox, Salmon et al. 2011): the seed, the
+corruption and the severity make the key, the image's index is the third word of the counter. Only the
+generator's raw words are used, because NumPy promises those to be stable for ever, and not the
+distributions it builds from them. A 16-bit word
+becomes a normal number by a table of the inverse distribution function: its tails end at 4.3 standard
+deviations, its variance is 1 to four digits, and it is the same number on every device.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.random import Philox
+from torch import Tensor
+
+WORD = 2**16
+WORDS_PER_BLOCK = 4
+"""64-bit words that Philox makes from one value of its counter."""
+
+
+@functools.cache
+def _normal_quantiles(device: torch.device) -> Float[Tensor, " words"]:
+    middles = (torch.arange(WORD, dtype=torch.float64) + 0.5) / WORD
+    # Rounded, so that another math library's last digit cannot show.
+    quantiles: Tensor = torch.special.ndtri(middles).mul(4096).round().div(4096)
+    return quantiles.float().to(device)
+
+
+class Draws:
+    """The random numbers of a batch of images, in the order in which a corruption asks for them.
+
+    Args:
+        key: What the numbers belong to besides the image: seed, corruption, severity.
+        indices: The images' indices in their dataset, one per image.
+        device: Where the numbers are wanted. They are drawn on the CPU.
+    """
+
+    def __init__(self, key: str, indices: Sequence[int], device: torch.device) -> None:
+        self._generator = Philox(key=int.from_bytes(hashlib.sha256(key.encode()).digest()[:16]))
+        # Setting the state of one generator is ten times cheaper than making one per image.
+        self._state: Any = self._generator.state
+        self._used = 0
+        self._indices = tuple(indices)
+        self._device = device
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self._indices)
+
+    def _raw(self, count: int, bits: int) -> np.ndarray:
+        """Return `count` numbers of `bits` bits per image; rows are padded to whole Philox blocks."""
+        blocks = -(-count * bits // (64 * WORDS_PER_BLOCK))
+        words = np.empty((len(self), blocks * WORDS_PER_BLOCK), np.uint64)
+        counter = self._state["state"]["counter"]
+        for row, index in zip(words, self._indices, strict=True):
+            counter[:] = self._used, 0, index, 0
+            self._generator.state = self._state
+            row[:] = self._generator.random_raw(words.shape[1])
+        self._used += blocks
+        return words.view(f"uint{bits}")[:, :count]
+
+    def words(self, *shape: int) -> Int[Tensor, "n ..."]:
+        """Draw integers from 0 to 2**16 - 1, an int32 tensor of `shape` per image."""
+        raw = self._raw(int(np.prod(shape)), 16).reshape(len(self), *shape)
+        return torch.from_numpy(raw).int().to(self._device)
+
+    def long_words(self, *shape: int) -> Int[Tensor, "n ..."]:
+        """Draw 32 random bits each, an int32 tensor of `shape` per image (so half are negative)."""
+        raw = self._raw(int(np.prod(shape)), 32).view(np.int32).reshape(len(self), *shape)
+        return torch.from_numpy(raw).to(self._device)
+
+    def pick(self, table: Float[Tensor, " words"], *shape: int) -> Float[Tensor, "n ..."]:
+        """Draw entries of a table, all equally likely."""
+        words = self.words(*shape)
+        return table.index_select(0, words.flatten()).view(words.shape)
+
+    def normal(self, *shape: int) -> Float[Tensor, "n ..."]:
+        """Draw standard normal numbers."""
+        return self.pick(_normal_quantiles(self._device), *shape)
+
+    def uniform(self, *shape: int) -> Float[Tensor, "n ..."]:
+        """Draw from (0, 1): the middles of 2**16 equal steps."""
+        return self.words(*shape).float().add_(0.5).div_(WORD)
+
+    def integers(self, below: int, *shape: int) -> Int[Tensor, "n ..."]:
+        """Draw integers from 0 to `below` - 1, an int32 tensor; `below` is at most 2**15."""
+        return self.words(*shape).mul_(below).bitwise_right_shift_(16)
+
+    def angles(self, low: float, high: float) -> np.ndarray:
+        """Draw one angle per image, in degrees, as float64 on the CPU."""
+        raw = self._raw(1, 32)[:, 0]
+        return low + (high - low) * (raw.astype(np.float64) + 0.5) / 2**32
