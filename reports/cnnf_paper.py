@@ -58,10 +58,20 @@ MORE_COLUMNS: dict[str, Query] = {
 def adversarial_tables(records: Sequence[Record], store: Store) -> list[Table]:
     """Return the paper's table and ours from records of one suite, dataset and seed.
 
-    Where several records fill one place, that with most examples counts, then the latest.
+    Attacks of different backends are never mixed. Where several records fill one place, that with most
+    examples counts, then the latest.
     """
+    backends = {r.cell.perturbation.backend for r in records if r.cell.perturbation} or {"native"}
+    tables = []
+    for backend in sorted(backends, key=lambda backend: (backend != "native", backend)):
+        own = [r for r in records if r.cell.perturbation is None or r.cell.perturbation.backend == backend]
+        tables += _tables_of(own, "" if backend == "native" else f", attacks by {backend}", store)
+    return tables
+
+
+def _tables_of(records: Sequence[Record], remark: str, store: Store) -> list[Table]:
     cell = records[0].cell
-    title = f"{cell.suite} on {cell.dataset}"
+    title = f"{cell.suite} on {cell.dataset}{remark}"
     ok = [record for record in records if record.status == "ok"]
     rows = subjects(ok)
     by_subject = {row: [r for r in ok if subject(r) == row] for row in rows}

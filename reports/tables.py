@@ -162,8 +162,8 @@ def _terminal_value(value: Value, is_weakest: bool) -> str:
 
 
 def _markdown_escape(text: str) -> str:
-    # An underscore inside a word is no markup in GitHub's Markdown, and names are full of them.
-    return re.sub(r"([\\`*|<>\[\]]|(?<!\w)_|_(?!\w))", r"\\\1", text)
+    # Only what would be markup: an underscore inside a word and brackets without a link are none.
+    return re.sub(r"([\\`*|<>]|(?<!\w)_|_(?!\w)|(?<=\])\()", r"\\\1", text)
 
 
 def _latex_escape(text: str) -> str:

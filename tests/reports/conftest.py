@@ -55,7 +55,11 @@ def made_cell(attack: str | None = None, **changes: object) -> Cell:
     if attack:
         name, steps = attack.split()[0].split("-")
         settings = {"norm": "linf", "epsilon": 0.03, "steps": int(steps)}
-        fields["perturbation"] = Perturbation(kind="attack", name=name, backend="native", settings=settings)
+        done = Perturbation(
+            kind="attack", name=name, backend=str(changes.get("backend", "native")), settings=settings
+        )
+        fields["perturbation"] = done
+    fields.pop("backend", None)
     return Cell.model_validate(fields)
 
 

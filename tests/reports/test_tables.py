@@ -116,6 +116,20 @@ def test_most_examples_win(record, tmp_path: Path) -> None:
     assert table.rows[0].values[0] == Accuracy(70, 100)
 
 
+def test_backends_are_not_mixed(record, tmp_path: Path) -> None:
+    """Each has a table of its own, with the clean images in both."""
+    records = [
+        record(None, 9, 10),
+        record("pgd-7 first", 5, 10),
+        record("pgd-7 first", 4, 10, backend="advertorch"),
+    ]
+    ours, theirs = tables_of(records, Store(tmp_path))
+
+    assert theirs.title == "adversarial on cifar10, attacks by advertorch"
+    assert ours.rows[0].values[:2] == (Accuracy(9, 10), Accuracy(5, 10))
+    assert theirs.rows[0].values[:2] == (Accuracy(9, 10), Accuracy(4, 10))
+
+
 def test_rows_are_told_apart(record, tmp_path: Path) -> None:
     """Two models of one kind, two sets of weights, two iteration counts: no two rows share a name."""
     records = [
@@ -132,17 +146,17 @@ def test_rows_are_told_apart(record, tmp_path: Path) -> None:
 
 
 HOSTILE = Table(
-    title="a|b_c & 50 % *x*",
+    title="a|b_c & 50 % *x* [a](b)",
     columns=(Column("$h$ <b>"),),
     rows=(Row("r|1\\ _{x}^~#", (Accuracy(1, 2),)), Row("empty", (None,))),
 )
 
 
 def test_names_cannot_break_a_markdown_table() -> None:
-    """Pipes, stars and tags in names are text."""
+    """Pipes, stars, links and tags in names are text."""
     lines = to_markdown(HOSTILE).splitlines()
 
-    assert lines[0] == r"### a\|b_c & 50 % \*x\*"
+    assert lines[0] == r"### a\|b_c & 50 % \*x\* [a]\(b)"
     assert lines[2].replace(r"\|", "").count("|") == 3
     assert r"\<b\>" in lines[2]
     assert lines[4].startswith(r"| r\|1\\ \_{x}^~# ")
@@ -153,7 +167,7 @@ def test_names_cannot_break_a_latex_table() -> None:
     text = to_latex(HOSTILE)
 
     assert r"r|1\textbackslash{} \_\{x\}\textasciicircum{}\textasciitilde{}\#" in text
-    assert r"a|b\_c \& 50 \% *x*" in text
+    assert r"a|b\_c \& 50 \% *x* [a](b)" in text
     assert r"\$h\$" in text
 
 
