@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,7 @@ Classifier = Callable[[Images], Float[Tensor, "n k"]]
 """All that an attack may know: images in [0, 1] to logits."""
 
 
+@runtime_checkable
 class Attack(Protocol):
     """A frozen set of settings that can be applied to a classifier."""
 
@@ -79,7 +80,7 @@ def loss_gradient(classifier: Classifier, labels: Labels) -> Callable[[Images], 
     return gradient
 
 
-def require_positive(**settings: float) -> None:
+def require_positive(**settings: int | float) -> None:
     """Raise ValueError for the first setting that is not above 0."""
     for name, value in settings.items():
         if not value > 0:

@@ -13,7 +13,7 @@ def models() -> dict[str, str]:
     """Return the models of the zoo."""
     return {
         name: f"{entry.label} on {entry.dataset}, {entry.iterations} iterations; "
-        f"checkpoints {', '.join(entry.checkpoints)}"
+        f"checkpoints {', '.join(entry.checkpoints) or 'none yet'}"
         for name, entry in zoo.ENTRIES.items()
     }
 

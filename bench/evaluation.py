@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import zoo
-from bench import corrupted, data, models, suites
+from bench import corrupted, data, devices, models, suites
 from bench.errors import BenchError
 from bench.models import Candidate
 from bench.progress import Progress, SilentProgress
@@ -20,9 +20,10 @@ from reports.records import Record, RecordError, Store, finished
 
 if TYPE_CHECKING:
     import pandas as pd
+    import torch
     from torch import nn
 
-BATCH_SIZES = {"cuda": 1024, "cpu": 128}
+CPU_BATCH_SIZE, GPU_BATCH_SIZE = 128, 1024
 """Images evaluated at once unless told otherwise; on a CPU larger batches only cost memory."""
 
 
@@ -137,13 +138,13 @@ def run(candidates: Sequence[Candidate], options: Options, store: Store, progres
     Raises:
         BenchError: If an option is unknown or does not fit, or the store cannot be used.
     """
-    is_gpu = _device_type(options.device) == "cuda"
-    cells, involved = _plan(candidates, options, is_gpu)
+    device = devices.resolve(options.device)
+    cells, involved = _plan(candidates, options, is_gpu=device.type != "cpu")
     try:
         pending = _pending(cells, store)
         if pending:
             with store.run_lock(timeout=0):
-                _run_pending(pending, involved, options, store, progress)
+                _run_pending(pending, involved, options, device, store, progress)
         wanted = {cell.key for cell in cells}
         return Evaluation(cells, [record for record in store.read() if record.key in wanted])
     except TimeoutError as error:
@@ -204,15 +205,13 @@ def _run_pending(
     pending: Sequence[Cell],
     involved: dict[tuple[str, str], Candidate],
     options: Options,
+    device: torch.device,
     store: Store,
     progress: Progress,
 ) -> None:
-    import torch
-
     from bench.runner import Machine, Runner
 
-    device = torch.device(_device_type(options.device) if options.device == "auto" else options.device)
-    batch_size = options.batch_size or BATCH_SIZES[device.type]
+    batch_size = options.batch_size or (CPU_BATCH_SIZE if device.type == "cpu" else GPU_BATCH_SIZE)
 
     def images(cell: Cell) -> data.LabelledImages:
         if cell.perturbation and cell.perturbation.backend == "official" and options.corrupted_data:
@@ -222,22 +221,6 @@ def _run_pending(
     runner = Runner(involved, images, Machine(device, batch_size), store, progress)
     # Another run may have finished some of them since.
     runner.run(_pending(pending, store))
-
-
-def _device_type(device: str) -> str:
-    """Return "cuda" or "cpu", resolving "auto"; refuse what this machine has not."""
-    import torch
-
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    kind, _, index = device.partition(":")
-    if kind not in BATCH_SIZES or (index and not index.isdecimal()):
-        raise BenchError(f"device must be auto, cpu, cuda or cuda:N, got {device!r}")
-    if kind == "cuda" and torch.cuda.device_count() <= int(index or 0):
-        raise BenchError(
-            f"this machine has no device {device!r}: torch sees {torch.cuda.device_count()} GPUs"
-        )
-    return kind
 
 
 def _data_hash(dataset: str, data_dir: Path | None, examples: int) -> str:

@@ -73,7 +73,7 @@ def locate(entry: ZooEntry, checkpoint: str) -> CheckpointFile:
         case None:
             path = Path(checkpoint)
             if not path.is_file():
-                known = ", ".join(entry.checkpoints)
+                known = ", ".join(entry.checkpoints) or f"none yet (see `bench train {entry.name}`)"
                 raise CheckpointError(
                     f"{entry.name} has no checkpoint {checkpoint!r} and there is no such file; known: {known}"
                 )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +30,7 @@ class AdaReLUReading(StrEnum):
     """The slides: ReLU(f) where g >= 0, ReLU(-f) where g < 0. The result is never negative."""
 
 
+@runtime_checkable
 class Layer(Protocol):
     """What a CNN-F network is a list of."""
 
@@ -57,6 +58,14 @@ class Switch(NamedTuple):
     argmax: Int[Tensor, "n c h w"]
     argmin: Int[Tensor, "n c h w"] | None
     signal: Float[Tensor, "n c h w"] | None
+
+
+def step_towards(
+    feature: Float[Tensor, "..."], signal: Float[Tensor, "..."], res_param: float
+) -> Float[Tensor, "..."]:
+    """Return f + res_param * (g - f)."""
+    # Under autocast one of them may come from a convolution and the other not.
+    return torch.lerp(feature, signal.to(feature.dtype), res_param)
 
 
 def instance_rms_norm(feature: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
@@ -140,7 +149,7 @@ class AdaReLU(nn.Module):
         if gate is None or gate.signal is None:
             passed = feature.relu()
             return passed, Gate(passed, None)
-        feature = torch.lerp(feature, gate.signal, self.res_param)
+        feature = step_towards(feature, gate.signal, self.res_param)
         if self.reading is AdaReLUReading.SIGNED:
             passed = feature * _is_positive(feature * gate.signal)
         else:

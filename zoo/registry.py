@@ -12,6 +12,21 @@ def _official(file: str, git_blob: str) -> Download:
     return Download(f"{_CNNF_FILES}/{file}", git_blob)
 
 
+def _standard(iterations: int) -> ZooEntry:
+    """Return the small network of the paper's standard-training figure, with that many iterations."""
+    return ZooEntry(
+        name=f"cnnf_fmnist_std_{iterations}" if iterations else "cnn_fmnist_std",
+        label=f"CNN-F-{iterations}" if iterations else "CNN",
+        build="zoo.cnnf:two_conv",
+        settings={"feedback_to": 0, "res_param": 0.1},
+        dataset="fashion_mnist",
+        iterations=iterations,
+        checkpoints={},
+        citation=_HUANG,
+        licence="MIT",
+    )
+
+
 ENTRIES: dict[str, ZooEntry] = {
     "cnn_fmnist": ZooEntry(
         name="cnn_fmnist",
@@ -88,4 +103,5 @@ ENTRIES: dict[str, ZooEntry] = {
             },
         },
     ),
+    **{entry.name: entry for entry in map(_standard, range(6))},
 }

@@ -54,14 +54,14 @@ def test_help_is_instant_and_imports_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["report"], ["list"]])
+@pytest.mark.parametrize("command", [[], ["run"], ["report"], ["corrupt"], ["train"], ["list"]])
 def test_every_help_has_an_example(command: list[str]) -> None:
     """A newcomer can copy a line."""
     shown = call(*command, "--help")
 
     assert shown.exit_code == 0
     assert "Example" in shown.output
-    assert "bench " in shown.output.split("Example")[1]
+    assert "\n    bench " in shown.output.split("Example")[1]
 
 
 @pytest.mark.parametrize(
@@ -74,6 +74,22 @@ def test_lists_name_what_there_is(kind: str, name: str) -> None:
 
     assert shown.exit_code == 0
     assert any(line.startswith(name) for line in shown.output.splitlines())
+
+
+def test_recipes_are_listed() -> None:
+    """One line each, with the budget that a recipe assumes."""
+    shown = call("train", "--list")
+
+    assert shown.exit_code == 0
+    assert any(line.startswith("cnnf_cifar ") and "GPU" in line for line in shown.output.splitlines())
+
+
+def test_training_needs_a_recipe() -> None:
+    """The way to the list is named."""
+    done = call("train")
+
+    assert done.exit_code == 2
+    assert "--list" in done.stderr
 
 
 def test_a_run_ends_with_the_table_and_a_second_one_does_nothing(
@@ -206,8 +222,11 @@ def test_failing_cells_give_exit_code_1(tmp_path: Path) -> None:
             ["--model", "cnnf_fmnist", "--examples", "5", "--spsa-examples", "6"],
             "SPSA must use from 1 to 5 examples",
         ),
-        (["--model", "cnnf_fmnist", "--device", "cuda:77"], "this machine has no device 'cuda:77'"),
-        (["--model", "cnnf_fmnist", "--device", "tpu"], "device must be auto, cpu, cuda or cuda:N"),
+        (["--model", "cnnf_fmnist", "--device", "cuda:77"], "device 'cuda:77' cannot be used"),
+        (
+            ["--model", "cnnf_fmnist", "--device", "tpu"],
+            "device must be auto, cpu, cuda or cuda:N, got 'tpu'",
+        ),
         (["--model", "cnnf_fmnist", "--iterations", "-1"], "iterations must be at least 0"),
         (["--model", "cnnf_fmnist", "--dataset", "cifar10"], "classifies fashion_mnist, not cifar10"),
         (["--model", "nowhere.py:build"], "no file 'nowhere.py'"),

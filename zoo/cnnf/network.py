@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zoo.cnnf.stages import ConvStage, LinearHead, PoolHead, ResidualBlock
-from zoo.layers import AdaPool, AdaReLU, AdaReLUReading, Layer, TiedConv2d
+from zoo.layers import AdaPool, AdaReLU, AdaReLUReading, Layer, TiedConv2d, step_towards
 
 
 class Iteration(NamedTuple):
@@ -74,7 +74,7 @@ class CNNF(nn.Module):
         for _ in range(iterations):
             reconstruction, states = self._down(logits, states)
             tapped_reconstructions = self._tapped(states, "reconstruction")
-            feature = torch.lerp(feature, reconstruction, self.res_param)
+            feature = step_towards(feature, reconstruction, self.res_param)
             logits, states = self._up(feature, states)
             yield Iteration(
                 logits, feature, self._tapped(states, "feature"), reconstruction, tapped_reconstructions

@@ -1,0 +1,32 @@
+"""Where to compute."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def resolve(name: str) -> torch.device:
+    """Return the device of that name; "auto" is the GPU if there is one.
+
+    Raises:
+        BenchError: If this machine has no such device.
+    """
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise BenchError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}")
+    try:
+        device = torch.device(name)
+        torch.zeros((), device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).split("\n")[0]
+        raise BenchError(f"device {name!r} cannot be used: {reason}") from error
+    return device

@@ -1,0 +1,240 @@
+"""The training loop: a run that can stop at any step and goes on as if it had not."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import pickle
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.data import LabelledImages
+from bench.errors import BenchError
+from bench.training.evaluation import accuracies
+from bench.training.files import replace_file, replace_text
+from bench.training.images import augment, epoch_order, split, to_float
+from bench.training.meters import DeviceClock, count_flops, peak_flops, synchronize
+from bench.training.objective import Objective
+from bench.training.recipe import Recipe
+from bench.training.schedule import Plan
+from zoo.cnnf import CNNF
+
+STATE = "state.pt"
+LOG = "log.jsonl"
+
+
+class Run:
+    """Everything that changes during training, and the one step that changes it.
+
+    Args:
+        model: The network as it starts, on the CPU.
+        recipe: How to train it.
+        found: The dataset's training images.
+        device: Where to train.
+        identity: What a saved state must agree on to be continued.
+    """
+
+    def __init__(
+        self,
+        model: CNNF,
+        recipe: Recipe,
+        found: LabelledImages,
+        device: torch.device,
+        identity: dict[str, Any],
+    ) -> None:
+        self.recipe = recipe
+        self.device = device
+        self.identity = identity
+        layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+        self.model = model.to(device).to(memory_format=layout)
+        self.average = copy.deepcopy(self.model) if recipe.ema_decay else None
+        self.training, self.held_out = split(found, recipe.held_out, recipe.seed, device)
+        self.plan = Plan(recipe, len(self.training.labels) // recipe.batch_size, found.images.shape[1])
+        self.objective = Objective(self.model, recipe, device)
+        self.optimiser = _optimiser(self.model, recipe)
+        self.generator = torch.Generator(device).manual_seed(recipe.seed)
+        self.step = 0
+        self.seconds = 0.0
+        self.log: list[dict[str, Any]] = []
+        self._loss_sum = torch.zeros((), device=device)
+        self._epoch_seconds = 0.0
+        self._data_seconds = 0.0
+        self._data_clock = DeviceClock(device)
+        self._since = time.perf_counter()
+        self._order: tuple[int, Tensor] | None = None
+        self._flops: dict[int, int] = {}
+
+    @property
+    def shipped(self) -> CNNF:
+        """The network that is evaluated and shipped: the moving average if there is one."""
+        return self.model if self.average is None else self.average
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all steps have been made."""
+        return self.step >= self.plan.steps
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that the next step belongs to, counted from 0."""
+        return self.step // self.plan.steps_per_epoch
+
+    def take_step(self) -> None:
+        """Make one step, and close the epoch after its last one."""
+        rate = self.plan.learning_rate(self.step)
+        with self._data_clock.running():
+            images, labels = self._batch(self.step, self.generator)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.optimiser.zero_grad(set_to_none=True)
+        loss = self.objective.loss(images, labels, self.generator)
+        loss.backward()
+        if self.recipe.gradient_clip:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.gradient_clip)
+        self.optimiser.step()
+        if self.average is not None:
+            self._follow(self.average)
+        self._loss_sum += loss.detach()
+        epoch, self.step = self.epoch, self.step + 1
+        if self.step == self.plan.epoch_end(epoch):
+            self._close_epoch(epoch, rate)
+
+    def save(self, out: Path) -> None:
+        """Write the state and the log so far into `out`, each all or nothing."""
+        self._tick()
+        state = {
+            "identity": self.identity,
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "generator": self.generator.get_state(),
+            "loss_sum": self._loss_sum,
+            "seconds": (self.seconds, self._epoch_seconds, self._data_seconds),
+            "log": self.log,
+        }
+        replace_file(out / STATE, lambda file: torch.save(state, file))
+        replace_text(out / LOG, "".join(json.dumps(row) + "\n" for row in self.log))
+        self._since = time.perf_counter()
+
+    def restore(self, out: Path) -> None:
+        """Go on from the state in `out`, if there is one.
+
+        Raises:
+            BenchError: If it is damaged or of another recipe, dataset or start.
+        """
+        if not (out / STATE).is_file():
+            return
+        try:
+            state = torch.load(out / STATE, map_location=self.device, weights_only=True)
+        except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+            reason = str(error).split("\n")[0]
+            raise BenchError(f"{out / STATE} cannot be read, remove it to start afresh: {reason}") from error
+        _require_same(state["identity"], self.identity, out)
+        self.model.load_state_dict(state["model"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.generator.set_state(state["generator"].cpu())
+        self.step, self.log = state["step"], state["log"]
+        self._loss_sum = state["loss_sum"]
+        self.seconds, self._epoch_seconds, self._data_seconds = state["seconds"]
+        self._since = time.perf_counter()
+
+    def _batch(self, step: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        recipe = self.recipe
+        epoch, position = divmod(step, self.plan.steps_per_epoch)
+        if self._order is None or self._order[0] != epoch:
+            order = epoch_order(len(self.training.labels), recipe.seed, epoch)
+            self._order = (epoch, order.to(self.device))
+        first = position * recipe.batch_size
+        images, labels = self.training.take(self._order[1][first : first + recipe.batch_size])
+        images = augment(images, recipe.crop_padding, recipe.flip, generator)
+        return to_float(images, self.plan.image_size(step), recipe.channels_last), labels
+
+    @torch.no_grad()
+    def _follow(self, average: CNNF) -> None:
+        # The decay grows to its value so that the average soon forgets the weights drawn at the start.
+        decay = min(self.recipe.ema_decay, (1 + self.step) / (10 + self.step))
+        torch._foreach_lerp_(list(average.parameters()), list(self.model.parameters()), 1 - decay)
+
+    def _tick(self) -> None:
+        """Book the time since the last booking."""
+        synchronize(self.device)
+        now = time.perf_counter()
+        self.seconds += now - self._since
+        self._epoch_seconds += now - self._since
+        self._data_seconds += self._data_clock.reset()
+        self._since = now
+
+    def _close_epoch(self, epoch: int, rate: float) -> None:
+        self._tick()
+        first, seconds = epoch * self.plan.steps_per_epoch, self._epoch_seconds
+        steps, size = self.step - first, self.plan.image_size(self.step - 1)
+        loss = float(self._loss_sum) / steps
+        if not math.isfinite(loss):
+            raise BenchError(
+                f"the loss of epoch {epoch + 1} is not finite: lower learning_rate or set amp = 'off'"
+            )
+        measured = accuracies(self.shipped, self.held_out, self.recipe, size, is_exact=False)
+        speed = self.plan.work(first, self.step) / seconds
+        row = {
+            "epoch": epoch + 1,
+            "step": self.step,
+            "image_size": size,
+            "loss": loss,
+            "learning_rate": rate,
+            "clean_accuracy": measured.clean["last"],
+            "robust_accuracy": measured.robust["last"] if measured.robust else None,
+            "images_per_second": steps * self.recipe.batch_size / seconds,
+            "seconds": seconds,
+            "data_share": self._data_seconds / seconds,
+            "minutes_left": self.plan.work(self.step, self.plan.steps) / speed / 60,
+        }
+        if (peak := peak_flops(self.device, self.recipe.amp)) is not None:
+            row["flop_utilisation"] = self._step_flops(size) * steps / seconds / peak
+        self.log.append(row)
+        self._loss_sum.zero_()
+        self._tick()
+        self._epoch_seconds = self._data_seconds = 0.0
+
+    def _step_flops(self, size: int) -> int:
+        """Return the FLOPs of one step, counted on the uncompiled functions with other draws."""
+        if size not in self._flops:
+            eager = Objective(self.model, self.recipe.model_copy(update={"compile": False}), self.device)
+            generator = torch.Generator(self.device).manual_seed(0)
+            images, labels = self._batch(self.step - 1, generator)
+            self._flops[size] = count_flops(lambda: eager.loss(images, labels, generator).backward())
+            self.optimiser.zero_grad(set_to_none=True)
+        return self._flops[size]
+
+
+def _optimiser(model: CNNF, recipe: Recipe) -> torch.optim.Optimizer:
+    if recipe.optimiser == "adam":
+        return torch.optim.Adam(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
+    return torch.optim.SGD(
+        model.parameters(),
+        recipe.learning_rate,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        nesterov=recipe.nesterov,
+    )
+
+
+def _require_same(saved: dict[str, Any], asked: dict[str, Any], out: Path) -> None:
+    if saved == asked:
+        return
+    for key in sorted({*saved["recipe"], *asked["recipe"]}):
+        before, now = saved["recipe"].get(key), asked["recipe"].get(key)
+        if before != now:
+            raise BenchError(
+                f"{out} holds a run of another recipe: {key} was {before!r}, is {now!r}; choose another --out"
+            )
+    raise BenchError(
+        f"{out} holds a run on other training images or from other weights; choose another --out"
+    )
