@@ -19,6 +19,7 @@ from bench.errors import BenchError
 
 if TYPE_CHECKING:
     from bench.progress import Progress
+    from reports.records import Record, Store
     from reports.tables import Table
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -291,6 +292,22 @@ def train(recipe: str | None, is_list: bool, out: Path | None, **options: Any) -
     click.echo(weights)
 
 
+@main.command()
+@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("card_file", metavar="CARD", type=click.Path(path_type=Path))
+def card(results: tuple[Path, ...], card_file: Path) -> None:
+    """Write what a checkpoint reaches, by the records of RESULTS, into its card.
+
+    \b
+    Example:
+      bench card results runs/cnnf_fmnist/cnnf_fmnist.json
+    """
+    from bench import cards
+
+    count = cards.fill(card_file, [record for folder in results for record in _records(folder)])
+    click.echo(f"{count} accuracies written to {card_file}")
+
+
 @main.command("list")
 @click.argument("kind", type=click.Choice(["models", "suites", "attacks", "datasets"]))
 def list_(kind: str) -> None:
@@ -319,17 +336,12 @@ def _severities(text: str | None) -> tuple[int, ...] | None:
         raise BenchError(f"severities must be numbers from 1 to 5, got {text!r}") from None
 
 
-def _print_tables(store: Any, suite: str, datasets: set[str]) -> None:
+def _print_tables(store: Store, suite: str, datasets: set[str]) -> None:
     """Print the tables of a suite: drawn in a terminal, Markdown elsewhere."""
-    from reports.catalogue import tables_of
-    from reports.records import RecordError
     from reports.tables import render, to_terminal
 
-    try:
-        records = [r for r in store.read() if r.cell.suite == suite and r.cell.dataset in datasets]
-        tables = tables_of(records, store)
-    except RecordError as error:
-        raise BenchError(str(error)) from error
+    records = [r for r in _records(store.folder) if r.cell.suite == suite and r.cell.dataset in datasets]
+    tables = _tables_of(records, store)
     if not sys.stdout.isatty():
         click.echo(render(tables, "markdown"), nl=False)
         return
@@ -341,17 +353,32 @@ def _print_tables(store: Any, suite: str, datasets: set[str]) -> None:
 
 
 def _tables(folder: Path) -> list[Table]:
-    from reports.catalogue import tables_of
-    from reports.records import RecordError, Store
+    from reports.records import Store
 
-    store = Store(folder)
+    return _tables_of(_records(folder), Store(folder))
+
+
+def _tables_of(records: list[Record], store: Store) -> list[Table]:
+    from reports.catalogue import tables_of
+    from reports.records import RecordError
+
     try:
-        records = store.read()
-        if not records:
-            raise BenchError(f"no records in {folder}")
         return tables_of(records, store)
     except RecordError as error:
         raise BenchError(str(error)) from error
+
+
+def _records(folder: Path) -> list[Record]:
+    """Return the records of a folder that must have some."""
+    from reports.records import RecordError, Store
+
+    try:
+        records = Store(folder).read()
+    except RecordError as error:
+        raise BenchError(str(error)) from error
+    if not records:
+        raise BenchError(f"no records in {folder}")
+    return records
 
 
 def _progress(style: str, stack: ExitStack) -> Progress:

@@ -189,11 +189,12 @@ def _sizes(options: Options, dataset: str, is_gpu: bool) -> suites.Sizes:
 
 
 def _transfer_source(candidate: Candidate) -> Candidate | None:
-    """Return the plain network of the dataset, unless it is the candidate itself or has no weights here."""
+    """Return the plain network of the dataset, from the same hands if possible; None for itself."""
     name = suites.TRANSFER_SOURCES.get(candidate.dataset)
     if name is None or candidate.scored.name == name:
         return None
-    return models.from_zoo(name)
+    known = zoo.ENTRIES[name].checkpoints
+    return models.from_zoo(name, candidate.checkpoint if candidate.checkpoint in known else "shipped")
 
 
 def _pending(cells: Sequence[Cell], store: Store) -> list[Cell]:

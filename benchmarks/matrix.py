@@ -71,9 +71,8 @@ def passes(groups: Sequence[Sequence[Cell]]) -> int:
 
 def main() -> None:
     """Measure and print two Markdown tables."""
-    print(
-        f"torch {torch.__version__}, {torch.get_num_threads()} threads, batches of {BATCH}, medians of {REPEATS}\n"
-    )
+    threads = torch.get_num_threads()
+    print(f"torch {torch.__version__}, {threads} threads, batches of {BATCH}, medians of {REPEATS}\n")
     print("| ms an image | layout | forward, first | forward, e2e | gradient, first | gradient, e2e |")
     print("| --- | --- | ---: | ---: | ---: | ---: |")
     for name in SHAPES:

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from bench.training.files import replace_file, replace_text
+from bench.files import replace_file, replace_text
 
 
 def to_float16(model: nn.Module) -> dict[str, Tensor]:

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from bench.data import LabelledImages
 from bench.errors import BenchError
+from bench.files import replace_file, replace_text
 from bench.training.evaluation import accuracies
-from bench.training.files import replace_file, replace_text
 from bench.training.images import augment, epoch_order, split, to_float
 from bench.training.meters import DeviceClock, count_flops, peak_flops, synchronize
 from bench.training.objective import Objective

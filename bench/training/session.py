@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from bench import devices
 from bench.data import train_images
 from bench.errors import BenchError
 from bench.training.card import to_float16, write_checkpoint
@@ -31,7 +32,7 @@ class Session:
         self.name = name
         self.recipe = recipe
         self.out = out
-        self.device = _device(device)
+        self.device = devices.resolve(device)
         # All batches have one shape, for which the fastest convolutions are worth looking for.
         torch.backends.cudnn.benchmark = self.device.type == "cuda"
         self.entry = ENTRIES[recipe.model]
@@ -122,18 +123,6 @@ class Session:
             if attack is None
             else f"PGD-{STEPS} on the first pass, epsilon {attack.epsilon:.5f}",
         }
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.zeros((), device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).split("\n")[0]
-        raise BenchError(f"device {name!r} cannot be used: {reason}") from error
-    return device
 
 
 def _start(source: str | None, model: CNNF) -> CheckpointFile | None:

@@ -13,9 +13,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from bench.files import replace_file
 from bench.training import progress
 from bench.training.card import to_float16
-from bench.training.files import replace_file
 from bench.training.meters import DeviceClock, count_flops, peak_flops
 
 CPU = torch.device("cpu")

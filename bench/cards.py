@@ -1,0 +1,55 @@
+"""What a checkpoint reaches, written into its card from the records of a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BenchError
+from bench.files import replace_text
+from reports.records import Record
+
+
+def fill(card: Path, records: Iterable[Record]) -> int:
+    """Write the accuracies of a checkpoint into its card and return how many there are.
+
+    Earlier accuracies are replaced. Records of other weights are left out, and so are corrupted images.
+
+    Args:
+        card: The JSON file beside the weights.
+        records: Of any runs.
+
+    Raises:
+        BenchError: If the card cannot be read, or no record is of its weights.
+    """
+    try:
+        content = json.loads(card.read_text())
+        sha256 = content["sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BenchError(f"{card} is not a card: {error}") from error
+    own = [r for r in records if r.status == "ok" and r.cell.weights == sha256 and not _is_corrupted(r)]
+    if not own:
+        raise BenchError(f"no record is of the weights of {card.name}, SHA-256 {sha256[:12]}")
+    content["accuracies"] = [_accuracy(record) for record in own]
+    replace_text(card, json.dumps(content, indent=2) + "\n")
+    return len(own)
+
+
+def _is_corrupted(record: Record) -> bool:
+    return record.cell.perturbation is not None and record.cell.perturbation.kind == "corruption"
+
+
+def _accuracy(record: Record) -> dict[str, Any]:
+    cell, done = record.cell, record.cell.perturbation
+    return {
+        "suite": f"{cell.suite} {cell.suite_version}",
+        "attack": None if done is None else {"name": done.name, "backend": done.backend, **done.settings},
+        "attack_target": cell.attack_target,
+        "source": cell.source if cell.is_transfer else None,
+        "iterations": cell.iterations,
+        "readout": cell.readout,
+        "correct": record.correct,
+        "n": record.n,
+    }

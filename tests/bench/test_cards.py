@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from bench.cli import main
+from bench.models import from_zoo
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """Return the folder of a small run of the shipped CNN."""
+    folder = tmp_path / "results"
+    sizes = ["--examples", "3", "--spsa-examples", "1", "--suite", "smoke"]
+    done = CliRunner().invoke(main, ["run", "--model", "cnn_fmnist", *sizes, "--results", str(folder)])
+    assert done.exit_code == 0, done.output
+    return folder
+
+
+def test_a_card_takes_what_a_run_measured(results: Path, tmp_path: Path) -> None:
+    """Counts and settings of every cell, replacing what stood there; the rest of the card stays."""
+    card = tmp_path / "card.json"
+    card.write_text(
+        json.dumps({"sha256": from_zoo("cnn_fmnist").scored.weights, "epochs": 10, "accuracies": [1]})
+    )
+    done = CliRunner().invoke(main, ["card", str(results), str(card)])
+    content = json.loads(card.read_text())
+    (clean,) = [found for found in content["accuracies"] if found["attack"] is None]
+    steps = sorted(found["attack"]["steps"] for found in content["accuracies"] if found["attack"])
+
+    assert done.exit_code == 0, done.output
+    assert content["epochs"] == 10
+    assert (clean["n"], clean["readout"], clean["source"]) == (3, "last", None)
+    assert steps == [7, 7, 40]
+
+
+def test_records_of_other_weights_are_refused(results: Path, tmp_path: Path) -> None:
+    """A card never holds the numbers of another checkpoint."""
+    card = tmp_path / "card.json"
+    card.write_text(json.dumps({"sha256": "0" * 64}))
+    done = CliRunner().invoke(main, ["card", str(results), str(card)])
+
+    assert done.exit_code == 2
+    assert "no record is of the weights of card.json, SHA-256 000000000000" in done.stderr
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}"])
+def test_something_else_than_a_card_is_refused(results: Path, tmp_path: Path, content: str) -> None:
+    """One line, and the file stays as it is."""
+    card = tmp_path / "card.json"
+    card.write_text(content)
+    done = CliRunner().invoke(main, ["card", str(results), str(card)])
+
+    assert done.exit_code == 2
+    assert "is not a card" in done.stderr
+    assert card.read_text() == content
