@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
     import torch
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how numbers are computed; none of it is part of a cell."""
+
+    device: torch.device
+    batch_size: int
+    """Images evaluated at once, at most."""
+    dtype: torch.dtype
 
 
 def resolve(name: str) -> torch.device:

@@ -210,7 +210,10 @@ def _run_pending(
     store: Store,
     progress: Progress,
 ) -> None:
-    from bench.runner import Machine, Runner
+    import torch
+
+    from bench.devices import Machine
+    from bench.runner import Runner
 
     batch_size = options.batch_size or (CPU_BATCH_SIZE if device.type == "cpu" else GPU_BATCH_SIZE)
 
@@ -219,7 +222,7 @@ def _run_pending(
             return corrupted.read(options.corrupted_data, cell)
         return _images(cell.dataset, cell.examples, options.data_dir)
 
-    runner = Runner(involved, images, Machine(device, batch_size), store, progress)
+    runner = Runner(involved, images, Machine(device, batch_size, torch.float32), store, progress)
     # Another run may have finished some of them since.
     runner.run(_pending(pending, store))
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from reports.records import Provenance
 
 if TYPE_CHECKING:
-    from bench.runner import Machine
+    from bench.devices import Machine
 
 
 def collect(machine: Machine, checkpoint: str) -> Provenance:

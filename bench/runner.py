@@ -20,6 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from bench import provenance
+from bench.devices import Machine
 from bench.models import Candidate
 from bench.perturbing import perturber_of
 from bench.progress import Progress
@@ -29,16 +30,6 @@ from zoo.feedback import FeedbackModel, Readout
 
 Images = Float[Tensor, "n c h w"]
 Labels = Int[Tensor, " n"]
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Where and how numbers are computed; none of it is part of a cell."""
-
-    device: torch.device
-    batch_size: int
-    """Images evaluated at once, at most."""
-    dtype: torch.dtype = torch.float32
 
 
 @dataclass

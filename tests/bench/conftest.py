@@ -1,4 +1,4 @@
-"""A small feedback model and the means to run cells on it."""
+"""A small feedback model and the means to run cells on it; pictures and archives of random levels."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from bench import suites
+from bench.corrupting import Options
+from bench.devices import Machine
 from bench.models import Candidate
 from bench.progress import SilentProgress
-from bench.runner import Machine, Runner
+from bench.runner import Runner
 from bench.suites import Request, Scored, Sizes
 from reports.cell import Cell
 from reports.records import Store
@@ -77,3 +80,31 @@ def runner(candidates: dict[str, Candidate], tmp_path: Path) -> Callable[..., Ru
         return Runner(known, images, machine, Store(tmp_path / folder), SilentProgress())
 
     return made
+
+
+FOG = Options(kinds="fog", severity="2", family="cifar", device="cpu")
+NOISE = Options(kinds="gaussian_noise", severity="3", family="cifar", device="cpu")
+
+
+def pixels(*shape: int, seed: int = 0) -> np.ndarray:
+    """Return random levels."""
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+
+def picture(path: Path, *shape: int, seed: int = 0, mode: str | None = None) -> None:
+    """Write a picture of random levels."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(pixels(*shape, seed=seed))
+    (image.convert(mode) if mode else image).save(path)
+
+
+def archive(path: Path, images: np.ndarray, **others: np.ndarray) -> Path:
+    """Write an .npz file of images."""
+    np.savez(path, images=images, **others)
+    return path
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Return what a folder holds, but for lock files."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}

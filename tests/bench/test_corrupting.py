@@ -19,32 +19,7 @@ from bench.corrupting import Options, Report, corrupt
 from bench.errors import BenchError, UnknownName
 from bench.progress import PlainProgress, SilentProgress
 
-FOG = Options(kinds="fog", severity="2", family="cifar", device="cpu")
-NOISE = Options(kinds="gaussian_noise", severity="3", family="cifar", device="cpu")
-
-
-def pixels(*shape: int, seed: int = 0) -> np.ndarray:
-    """Return random levels."""
-    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
-
-
-def picture(path: Path, *shape: int, seed: int = 0, mode: str | None = None) -> None:
-    """Write a picture of random levels."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = Image.fromarray(pixels(*shape, seed=seed))
-    (image.convert(mode) if mode else image).save(path)
-
-
-def archive(path: Path, images: np.ndarray, **others: np.ndarray) -> Path:
-    """Write an .npz file of images."""
-    np.savez(path, images=images, **others)
-    return path
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    """Return what a folder holds, but for lock files."""
-    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock")
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+from .conftest import FOG, NOISE, archive, content, picture, pixels
 
 
 @pytest.fixture
@@ -139,6 +114,9 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from bench.corrupting import Options, corrupt
+
+
+
 corrupt(Path(sys.argv[1]), Path(sys.argv[2]), Options("fog,glass_blur", "all", "cifar", 0, "cpu", 1))
 """
 

@@ -12,32 +12,7 @@ from bench import pictures
 from bench.corrupting import Options, corrupt
 from bench.errors import BenchError
 
-FOG = Options(kinds="fog", severity="2", family="cifar", device="cpu")
-NOISE = Options(kinds="gaussian_noise", severity="3", family="cifar", device="cpu")
-
-
-def pixels(*shape: int, seed: int = 0) -> np.ndarray:
-    """Return random levels."""
-    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
-
-
-def picture(path: Path, *shape: int, seed: int = 0, mode: str | None = None) -> None:
-    """Write a picture of random levels."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = Image.fromarray(pixels(*shape, seed=seed))
-    (image.convert(mode) if mode else image).save(path)
-
-
-def archive(path: Path, images: np.ndarray, **others: np.ndarray) -> Path:
-    """Write an .npz file of images."""
-    np.savez(path, images=images, **others)
-    return path
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    """Return what a folder holds, but for lock files."""
-    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock")
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+from .conftest import FOG, NOISE, archive, content, picture, pixels
 
 
 def read(path: Path) -> np.ndarray:

@@ -306,7 +306,7 @@ def test_network_of_one_size_refuses_others(toy: Path, tmp_path: Path) -> None:
 
 def test_unusable_device_is_refused(toy: Path, tmp_path: Path) -> None:
     """A device that is not there is said in one line."""
-    with pytest.raises(BenchError, match="device 'abacus' cannot be used"):
+    with pytest.raises(BenchError, match=r"device .*'abacus'"):
         train(str(toy), tmp_path / "out", device="abacus", progress=False)
 
 

@@ -1,66 +1,23 @@
-"""The command line. It parses, calls, prints and maps errors to exit codes; nothing heavy is imported here.
-
-Exit codes: 0 all cells fine, 1 a cell failed, 2 usage, 130 interrupted.
-"""
+"""Commands that measure, and that show what was measured."""
 
 from __future__ import annotations
 
-import signal
 import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench.cli.common import progress_option, show_progress, terminable
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
-    from bench.progress import Progress
     from reports.records import Record, Store
     from reports.tables import Table
 
-SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
-
-progress_option = click.option(
-    "--progress",
-    "progress_style",
-    default="auto",
-    type=click.Choice(["auto", "live", "plain", "none"]),
-    help="How progress is shown; auto is live in a terminal.",
-)
-
-
-class _Group(click.Group):
-    """Shows what a user can mend as one line, without a traceback."""
-
-    def invoke(self, context: click.Context) -> Any:
-        try:
-            return super().invoke(context)
-        except BenchError as error:
-            click.echo(f"Error: {error}", err=True)
-            context.exit(2)
-        except KeyboardInterrupt:
-            click.echo("Interrupted. What was finished is kept; the same command continues.", err=True)
-            context.exit(130)
-
-
-@click.group(cls=_Group, context_settings=SETTINGS)
-@click.version_option(package_name="feedback-bench")
-def main() -> None:
-    """Does recurrent feedback really make image classifiers robust?
-
-    \b
-    Example:
-      bench run --model cnnf_fmnist --suite adversarial
-    """
-    warnings.showwarning = lambda message, *_, **__: click.echo(f"Warning: {message}", err=True)
-
-
-@main.command()
+@click.command()
 @click.option(
     "--model",
     "model_names",
@@ -150,8 +107,8 @@ def run(
     store = Store(results)
     candidates = [evaluation.candidate_of(name, dataset, checkpoint, iterations) for name in model_names]
     with ExitStack() as stack:
-        stack.enter_context(_terminable())
-        progress = _progress(progress_style, stack)
+        stack.enter_context(terminable())
+        progress = show_progress(progress_style, stack)
         done = evaluation.run(
             candidates,
             evaluation.Options(
@@ -167,7 +124,7 @@ def run(
         sys.exit(1)
 
 
-@main.command()
+@click.command()
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--format",
@@ -199,100 +156,7 @@ def report(results: tuple[Path, ...], style: str, out: Path | None) -> None:
         raise BenchError(f"cannot write {out}: {error.strerror}") from error
 
 
-@main.command()
-@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
-@click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
-@click.option(
-    "--kinds",
-    default="all",
-    show_default=True,
-    help="Corruptions, separated by commas; all (19) or benchmark (15).",
-)
-@click.option(
-    "--severity", default="3", show_default=True, help="From 1 to 5, several separated by commas, or all."
-)
-@click.option(
-    "--family",
-    default="imagenet",
-    show_default=True,
-    help="Severity table: imagenet (224x224), cifar (32x32) or fashion (28x28 grey).",
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of all random draws.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option(
-    "--batch-size",
-    type=click.IntRange(1),
-    default=512,
-    show_default=True,
-    help="Images corrupted at once; changes no pixel.",
-)
-@progress_option
-def corrupt(source: Path, out: Path, progress_style: str, **options: Any) -> None:
-    """Write corrupted copies of a folder of images or an .npz file.
-
-    The same command continues what was stopped.
-
-    \b
-    Examples:
-      bench corrupt photos photos-c --kinds fog,snow --severity 1,3,5
-      bench corrupt test.npz test-c --family cifar --kinds benchmark
-    """
-    from bench import corrupting
-
-    with ExitStack() as stack:
-        stack.enter_context(_terminable())
-        progress = _progress(progress_style, stack)
-        report = corrupting.corrupt(source, out, corrupting.Options(**options), progress)
-    for line in report.lines():
-        click.echo(line, err=True)
-    if not report.is_complete:
-        sys.exit(1)
-
-
-@main.command()
-@click.argument("recipe", required=False)
-@click.option("--list", "is_list", is_flag=True, help="List the recipes and end.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of the run; by default runs/RECIPE.",
-)
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder with the training images.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option(
-    "--epochs", type=click.FloatRange(0, min_open=True), help="Length of the run instead of the recipe's."
-)
-@click.option(
-    "--max-minutes",
-    type=click.FloatRange(0, min_open=True),
-    help="Stop after so long, with everything saved.",
-)
-@click.option("--start-from", help="Weights to begin from: MODEL, MODEL:CHECKPOINT or a file.")
-@click.option("--progress/--no-progress", default=True, help="Show a bar and a JSON line an epoch.")
-def train(recipe: str | None, is_list: bool, out: Path | None, **options: Any) -> None:
-    """Train a checkpoint by a recipe of the zoo or a .toml file of your own.
-
-    The same command continues what was stopped, to the same weights as if it had not been.
-
-    \b
-    Examples:
-      bench train --list
-      bench train cnnf_fmnist --data-dir data --out runs/cnnf_fmnist
-    """
-    from bench import training
-
-    if is_list:
-        for name in training.recipe_names():
-            click.echo(f"{name:<20}  {training.load_recipe(name)[1].budget}")
-        return
-    if recipe is None:
-        raise click.UsageError("name a recipe, or see them with --list")
-    with _terminable():
-        weights = training.train(recipe, out or Path("runs") / Path(recipe).stem, **options)
-    click.echo(weights)
-
-
-@main.command()
+@click.command()
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.argument("card_file", metavar="CARD", type=click.Path(path_type=Path))
 def card(results: tuple[Path, ...], card_file: Path) -> None:
@@ -308,7 +172,7 @@ def card(results: tuple[Path, ...], card_file: Path) -> None:
     click.echo(f"{count} accuracies written to {card_file}")
 
 
-@main.command("list")
+@click.command("list")
 @click.argument("kind", type=click.Choice(["models", "suites", "attacks", "datasets"]))
 def list_(kind: str) -> None:
     """List models, suites, attacks or datasets.
@@ -379,27 +243,3 @@ def _records(folder: Path) -> list[Record]:
     if not records:
         raise BenchError(f"no records in {folder}")
     return records
-
-
-def _progress(style: str, stack: ExitStack) -> Progress:
-    from bench.progress import LiveProgress, PlainProgress, SilentProgress
-
-    if style == "none":
-        return SilentProgress()
-    if style == "live" or (style == "auto" and sys.stderr.isatty()):
-        return stack.enter_context(LiveProgress())
-    return PlainProgress()
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Treat SIGTERM, which pre-empted jobs get, like Ctrl-C."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,66 @@
+"""What the commands share."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from bench.progress import Progress
+
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+progress_option = click.option(
+    "--progress",
+    "progress_style",
+    default="auto",
+    type=click.Choice(["auto", "live", "plain", "none"]),
+    help="How progress is shown; auto is live in a terminal.",
+)
+
+
+class Group(click.Group):
+    """Shows what a user can mend as one line, without a traceback."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Invoke a command and map what it raises to an exit code."""
+        try:
+            return super().invoke(context)
+        except BenchError as error:
+            click.echo(f"Error: {error}", err=True)
+            context.exit(2)
+        except KeyboardInterrupt:
+            click.echo("Interrupted. What was finished is kept; the same command continues.", err=True)
+            context.exit(130)
+
+
+def show_progress(style: str, stack: ExitStack) -> Progress:
+    """Return the progress display of a style, entered on `stack`."""
+    from bench.progress import LiveProgress, PlainProgress, SilentProgress
+
+    if style == "none":
+        return SilentProgress()
+    if style == "live" or (style == "auto" and sys.stderr.isatty()):
+        return stack.enter_context(LiveProgress())
+    return PlainProgress()
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Treat SIGTERM, which pre-empted jobs get, like Ctrl-C."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

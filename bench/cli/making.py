@@ -1,0 +1,105 @@
+"""Commands that make things: corrupted images and checkpoints."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.cli.common import progress_option, show_progress, terminable
+
+
+@click.command()
+@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
+@click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
+@click.option(
+    "--kinds",
+    default="all",
+    show_default=True,
+    help="Corruptions, separated by commas; all (19) or benchmark (15).",
+)
+@click.option(
+    "--severity", default="3", show_default=True, help="From 1 to 5, several separated by commas, or all."
+)
+@click.option(
+    "--family",
+    default="imagenet",
+    show_default=True,
+    help="Severity table: imagenet (224x224), cifar (32x32) or fashion (28x28 grey).",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of all random draws.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    default=512,
+    show_default=True,
+    help="Images corrupted at once; changes no pixel.",
+)
+@progress_option
+def corrupt(source: Path, out: Path, progress_style: str, **options: Any) -> None:
+    """Write corrupted copies of a folder of images or an .npz file.
+
+    The same command continues what was stopped.
+
+    \b
+    Examples:
+      bench corrupt photos photos-c --kinds fog,snow --severity 1,3,5
+      bench corrupt test.npz test-c --family cifar --kinds benchmark
+    """
+    from bench import corrupting
+
+    with ExitStack() as stack:
+        stack.enter_context(terminable())
+        progress = show_progress(progress_style, stack)
+        report = corrupting.corrupt(source, out, corrupting.Options(**options), progress)
+    for line in report.lines():
+        click.echo(line, err=True)
+    if not report.is_complete:
+        sys.exit(1)
+
+
+@click.command()
+@click.argument("recipe", required=False)
+@click.option("--list", "is_list", is_flag=True, help="List the recipes and end.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the run; by default runs/RECIPE.",
+)
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder with the training images.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option(
+    "--epochs", type=click.FloatRange(0, min_open=True), help="Length of the run instead of the recipe's."
+)
+@click.option(
+    "--max-minutes",
+    type=click.FloatRange(0, min_open=True),
+    help="Stop after so long, with everything saved.",
+)
+@click.option("--start-from", help="Weights to begin from: MODEL, MODEL:CHECKPOINT or a file.")
+@click.option("--progress/--no-progress", default=True, help="Show a bar and a JSON line an epoch.")
+def train(recipe: str | None, is_list: bool, out: Path | None, **options: Any) -> None:
+    """Train a checkpoint by a recipe of the zoo or a .toml file of your own.
+
+    The same command continues what was stopped, to the same weights as if it had not been.
+
+    \b
+    Examples:
+      bench train --list
+      bench train cnnf_fmnist --data-dir data --out runs/cnnf_fmnist
+    """
+    from bench import training
+
+    if is_list:
+        for name in training.recipe_names():
+            click.echo(f"{name:<20}  {training.load_recipe(name)[1].budget}")
+        return
+    if recipe is None:
+        raise click.UsageError("name a recipe, or see them with --list")
+    with terminable():
+        weights = training.train(recipe, out or Path("runs") / Path(recipe).stem, **options)
+    click.echo(weights)
