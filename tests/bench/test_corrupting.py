@@ -115,8 +115,6 @@ import sys
 from pathlib import Path
 from bench.corrupting import Options, corrupt
 
-
-
 corrupt(Path(sys.argv[1]), Path(sys.argv[2]), Options("fog,glass_blur", "all", "cifar", 0, "cpu", 1))
 """
 
