@@ -12,7 +12,7 @@ from zoo.entry import CheckpointError, UnknownModelError, ZooEntry
 from zoo.registry import ENTRIES
 
 if TYPE_CHECKING:
-    from zoo import cnnf, feedback, layers, plain
+    from zoo import cnnf, feedback, layers, plain, predictive_coding
     from zoo.checkpoint import load
 
 __all__ = [
@@ -25,12 +25,13 @@ __all__ = [
     "layers",
     "load",
     "plain",
+    "predictive_coding",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name == "load":
         return importlib.import_module("zoo.checkpoint").load
-    if name in {"cnnf", "feedback", "layers", "plain"}:
+    if name in {"cnnf", "feedback", "layers", "plain", "predictive_coding"}:
         return importlib.import_module(f"zoo.{name}")
     raise AttributeError(f"module 'zoo' has no attribute {name!r}")

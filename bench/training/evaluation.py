@@ -57,7 +57,7 @@ def accuracies(model: CNNF, held_out: DeviceImages, recipe: Recipe, size: int, i
                     perturbed(lambda x: model.unroll(x, 0)[0].float(), pixels, labels, attack, generator)
                 )
             correct.append(torch.stack([_correct(model, kind, labels, recipe.unrolled) for kind in kinds]))
-    shares = torch.stack(correct).sum(0).div(len(held_out.labels)).tolist()
+    shares = torch.stack(correct).sum(0).cpu().double().div(len(held_out.labels)).tolist()
     rows = [dict(zip(("last", "avg"), row, strict=True)) for row in shares]
     return Accuracies(rows[0], rows[1] if attack is not None else None)
 
