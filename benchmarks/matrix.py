@@ -62,7 +62,7 @@ def passes(groups: Sequence[Sequence[Cell]]) -> int:
     for group in groups:
         cell = group[0]
         total += 1 + max(c.iterations for c in group)
-        if cell.perturbation is not None:
+        if cell.perturbation is not None and cell.perturbation.kind == "attack":
             settings = cell.perturbation.settings
             evaluations = int(settings["steps"]) * 2 * int(settings.get("samples", 1))
             total += evaluations * (1 + cell.attack_iterations)
