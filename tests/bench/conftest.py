@@ -108,3 +108,17 @@ def content(folder: Path) -> dict[str, bytes]:
     """Return what a folder holds, but for lock files."""
     files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock")
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Return a folder of pictures of two sizes, colour and grey, with something else among them."""
+    folder = tmp_path / "photos"
+    picture(folder / "cat" / "a.png", 32, 32, 3, seed=1)
+    picture(folder / "cat" / "b.bmp", 30, 40, 3, seed=2)
+    picture(folder / "dog" / "deep" / "c.JPEG", 32, 32, 3, seed=3)
+    picture(folder / "dog" / "d.webp", 32, 32, 3, seed=4)
+    picture(folder / "grey.jpg", 32, 32, seed=5)
+    (folder / "notes.txt").write_text("no picture")
+    (folder / "cat" / "._a.png").write_text("no picture either")
+    return folder

@@ -22,20 +22,6 @@ from bench.progress import PlainProgress, SilentProgress
 from .conftest import FOG, NOISE, archive, content, picture, pixels
 
 
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    """Return a folder of pictures of two sizes, colour and grey, with something else among them."""
-    folder = tmp_path / "photos"
-    picture(folder / "cat" / "a.png", 32, 32, 3, seed=1)
-    picture(folder / "cat" / "b.bmp", 30, 40, 3, seed=2)
-    picture(folder / "dog" / "deep" / "c.JPEG", 32, 32, 3, seed=3)
-    picture(folder / "dog" / "d.webp", 32, 32, 3, seed=4)
-    picture(folder / "grey.jpg", 32, 32, seed=5)
-    (folder / "notes.txt").write_text("no picture")
-    (folder / "cat" / "._a.png").write_text("no picture either")
-    return folder
-
-
 class Told(SilentProgress):
     """Keeps what it is told."""
 

@@ -12,27 +12,13 @@ from bench import pictures
 from bench.corrupting import Options, corrupt
 from bench.errors import BenchError
 
-from .conftest import FOG, NOISE, archive, content, picture, pixels
+from .conftest import FOG, NOISE, archive, content, pixels
 
 
 def read(path: Path) -> np.ndarray:
     """Return the levels of a picture."""
     with Image.open(path) as image:
         return np.asarray(image)
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    """Return a folder of pictures of two sizes, colour and grey, with something else among them."""
-    folder = tmp_path / "photos"
-    picture(folder / "cat" / "a.png", 32, 32, 3, seed=1)
-    picture(folder / "cat" / "b.bmp", 30, 40, 3, seed=2)
-    picture(folder / "dog" / "deep" / "c.JPEG", 32, 32, 3, seed=3)
-    picture(folder / "dog" / "d.webp", 32, 32, 3, seed=4)
-    picture(folder / "grey.jpg", 32, 32, seed=5)
-    (folder / "notes.txt").write_text("no picture")
-    (folder / "cat" / "._a.png").write_text("no picture either")
-    return folder
 
 
 def test_a_folder_keeps_its_layout(photos: Path, tmp_path: Path) -> None:
