@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextvars import ContextVar, Token
 from functools import partial
-from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +38,7 @@ class Pass:
         self.recalls = recalls
         self.representations: list[Tensor] = []
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Pass:
         self._token: Token[Pass | None] = _PASSING.set(self)
         return self
 
