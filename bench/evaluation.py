@@ -160,7 +160,7 @@ def _plan(
     involved: dict[tuple[str, str], Candidate] = {}
     for candidate in candidates:
         sizes = _sizes(options, candidate.dataset, is_gpu)
-        source = _transfer_source(candidate)
+        source = _transfer_source(candidate) if suites.named(options.suite).has_transfer else None
         for known in (candidate, source):
             if known is not None:
                 involved[known.scored.name, known.scored.weights] = known

@@ -131,6 +131,8 @@ class Suite:
     name: str
     summary: str
     cells: Callable[[Request], Iterator[Cell]]
+    has_transfer: bool = True
+    """Whether it needs a source for a transfer attack."""
 
 
 def plan(suite: str, request: Request) -> list[Cell]:
@@ -139,9 +141,14 @@ def plan(suite: str, request: Request) -> list[Cell]:
     Raises:
         UnknownName: If there is no such suite.
     """
+    return list(named(suite).cells(request))
+
+
+def named(suite: str) -> Suite:
+    """Return the suite of that name, or raise UnknownName."""
     if suite not in SUITES:
         raise UnknownName("suite", suite, SUITES)
-    return list(SUITES[suite].cells(request))
+    return SUITES[suite]
 
 
 def default_sizes(suite: str, dataset: str, is_gpu: bool) -> Sizes:
@@ -207,7 +214,9 @@ def _corruptions(suite: str, request: Request) -> Iterator[Cell]:
 SUITES: dict[str, Suite] = {
     suite.name: suite
     for suite in (
-        Suite("clean", "accuracy on clean images", lambda request: _clean("clean", request)),
+        Suite(
+            "clean", "accuracy on clean images", lambda request: _clean("clean", request), has_transfer=False
+        ),
         Suite(
             "adversarial",
             "strict: PGD-7, PGD-40, SPSA that can reach epsilon and transfer; targets first, e2e, e2e_avg",
@@ -222,6 +231,7 @@ SUITES: dict[str, Suite] = {
             "corruptions",
             "common corruptions at five severities, after every iteration",
             lambda request: _corruptions("corruptions", request),
+            has_transfer=False,
         ),
         Suite(
             "smoke",

@@ -136,3 +136,9 @@ def test_unknown_suites_are_refused_with_the_nearest_name() -> None:
 def test_every_key_is_its_values_name() -> None:
     """The catalogue is consistent."""
     assert all(name == suite.name for name, suite in suites.SUITES.items())
+
+
+@pytest.mark.parametrize("suite", suites.SUITES)
+def test_a_source_is_asked_for_where_it_is_used(suite: str) -> None:
+    """A suite without a transfer attack never looks for, or downloads, another network's weights."""
+    assert any(cell.is_transfer for cell in planned(suite)) == suites.named(suite).has_transfer
