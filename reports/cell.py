@@ -54,6 +54,8 @@ class Cell(Frozen):
     """Feedback iterations behind the scored answer."""
     readout: Literal["last", "avg"]
     seed: int
+    probe: str | None = None
+    """What is measured on each example beside its answer; None for nothing."""
 
     def __hash__(self) -> int:
         return hash(self.key)
@@ -79,7 +81,7 @@ class Cell(Frozen):
         return self.source is not None and (self.source, self.source_weights) != (self.model, self.weights)
 
 
-_SCORING = {"suite", "suite_version", "model", "weights", "iterations", "readout"}
+_SCORING = {"suite", "suite_version", "model", "weights", "iterations", "readout", "probe"}
 
 
 def _digest(fields: dict[str, object]) -> str:

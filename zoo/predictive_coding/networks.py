@@ -54,10 +54,11 @@ class Normalised(nn.Module):
         return self.model.unroll((images - self.mean) / self.std, iterations)
 
     def walk(self, images: Float[Tensor, "n c h w"], iterations: int) -> Iterator[Iteration]:
-        """Yield each pass of `unroll` with what the model shows of it; pixels there are normalised."""
+        """Yield each pass of `unroll` with what the model shows of it; `image` is in [0, 1], not clipped."""
         if not isinstance(self.model, PredictiveCodingNetwork):
-            raise TypeError("a network without feedback has no walk")
-        return self.model.walk((images - self.mean) / self.std, iterations)
+            raise TypeError("a network without feedback has nothing to look into")
+        for step in self.model.walk((images - self.mean) / self.std, iterations):
+            yield step._replace(image=step.image * self.std + self.mean)
 
 
 def pvgg16(classes: int = 1000, **settings: Any) -> Normalised:
