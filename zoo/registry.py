@@ -5,6 +5,10 @@ from __future__ import annotations
 from zoo.entry import Download, Shipped, ZooEntry
 
 _HUANG = 'Huang et al., "Neural Networks with Recurrent Generative Feedback", NeurIPS 2020, arXiv 2007.09200'
+_CHOKSI = (
+    'Choksi et al., "Predify: Augmenting deep neural networks with brain-inspired predictive coding dynamics", '
+    "NeurIPS 2021, arXiv 2106.02749"
+)
 _CNNF_FILES = "https://github.com/yjhuangcd/CNNF/raw/37b610a/models"
 
 
@@ -23,6 +27,21 @@ def _standard(iterations: int) -> ZooEntry:
         iterations=iterations,
         checkpoints={},
         citation=_HUANG,
+        licence="MIT",
+    )
+
+
+def _small_vgg(name: str, label: str, dataset: str, iterations: int, **settings: object) -> ZooEntry:
+    """Return a small VGG or the predictive-coding network on it; `name` is that of its factory too."""
+    return ZooEntry(
+        name=name,
+        label=label,
+        build=f"zoo.predictive_coding:{name}",
+        settings=settings,
+        dataset=dataset,
+        iterations=iterations,
+        checkpoints={},
+        citation=_CHOKSI,
         licence="MIT",
     )
 
@@ -104,4 +123,8 @@ ENTRIES: dict[str, ZooEntry] = {
         },
     ),
     **{entry.name: entry for entry in map(_standard, range(6))},
+    "cnn_fmnist_plain": _small_vgg("cnn_fmnist_plain", "VGG", "fashion_mnist", 0),
+    "cnn_cifar_plain": _small_vgg("cnn_cifar_plain", "VGG", "cifar10", 0),
+    "pcn_fmnist": _small_vgg("pcn_fmnist", "PVGG", "fashion_mnist", 10),
+    "pcn_cifar": _small_vgg("pcn_cifar", "PVGG", "cifar10", 10),
 }

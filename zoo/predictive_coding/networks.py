@@ -6,7 +6,7 @@ torchvision is imported when it is needed, so that the rest works without it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -118,6 +118,30 @@ def cnn_cifar_plain(widths: Sequence[int] = (32, 64, 128, 256), classes: int = 1
 def cnn_fmnist_plain(widths: Sequence[int] = (32, 64, 128), classes: int = 10) -> Normalised:
     """Build the backbone of `pcn_fmnist`."""
     return Normalised(Plain(SmallVGG(1, widths, classes)), *FASHION_MNIST)
+
+
+def load_backbone(network: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
+    """Copy the weights of a plain network, as it stores them, into the backbone of its predictive-coding one.
+
+    Args:
+        network: From `pcn_cifar`, `pvgg16`, ...
+        state_dict: Weights of `cnn_cifar_plain`, ...: the backbone's, each name preceded by "model.network.".
+
+    Raises:
+        ValueError: If one of the two is something else, or they do not fit.
+    """
+    inner = getattr(network, "model", None)
+    if not isinstance(inner, PredictiveCodingNetwork):
+        raise ValueError(f"a {type(network).__name__} has no feedback weights of predictive coding to train")
+    prefix = "model.network."
+    if not all(name.startswith(prefix) for name in state_dict):
+        raise ValueError("the weights to start from are not those of a plain network")
+    try:
+        inner.backbone.load_state_dict(
+            {name.removeprefix(prefix): value for name, value in state_dict.items()}
+        )
+    except RuntimeError as error:
+        raise ValueError(" ".join(str(error).split())[:300]) from error
 
 
 class SmallVGG(nn.Module):
