@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from reports.cnnf_paper import adversarial_tables
 from reports.corruption_table import corruption_tables
 from reports.records import Record, Store
+from reports.restoration_table import restoration_tables
 from reports.tables import Table
 
 TABLES: dict[str, Callable[[Sequence[Record], Store], list[Table]]] = {
@@ -15,6 +16,7 @@ TABLES: dict[str, Callable[[Sequence[Record], Store], list[Table]]] = {
     "clean": adversarial_tables,
     "cnnf-paper": adversarial_tables,
     "corruptions": corruption_tables,
+    "restoration": restoration_tables,
     "smoke": adversarial_tables,
 }
 """Suite -> what makes its tables."""

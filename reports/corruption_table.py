@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from reports.metrics import ALEXNET_ERRORS, Accuracy, MeanAccuracy, mean_error
 from reports.records import Record, Store
 from reports.subjects import failures, labels_of, provenance, subject, subjects
-from reports.tables import Column, Row, Table, Value
+from reports.tables import Column, Row, Table
 
 Outcomes = dict[str, dict[int, list[float]]]
 """Kind -> example -> whether it was right, at each severity."""
@@ -60,7 +60,7 @@ def _clean(records: Sequence[Record]) -> Accuracy | None:
     return None if best is None else Accuracy(best.correct, best.n)
 
 
-def _mean(outcomes: Outcomes, kinds: Sequence[str]) -> Value | None:
+def _mean(outcomes: Outcomes, kinds: Sequence[str]) -> MeanAccuracy | None:
     """Return the mean over kinds and severities, of the examples that have met them all."""
     if any(kind not in outcomes for kind in kinds):
         return None

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reports.metrics import Accuracy, MeanAccuracy
+from reports.metrics import Accuracy, Mean, MeanAccuracy
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 DASH = "-"
 
 
-Value = Accuracy | MeanAccuracy
+Share = Accuracy | MeanAccuracy
+"""Shown in percent."""
+Value = Share | Mean
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of accuracies."""
+    """One column of numbers."""
 
     heading: str
     is_attack: bool = True
@@ -39,7 +41,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Accuracies by row and column, with what a reader must know beside them."""
+    """Numbers by row and column, with what a reader must know beside them."""
 
     title: str
     columns: tuple[Column, ...]
@@ -47,9 +49,10 @@ class Table:
     notes: tuple[str, ...] = ()
     provenance: tuple[str, ...] = ()
 
-    def weakest(self, row: Row) -> Value | None:
+    def weakest(self, row: Row) -> Share | None:
         """Return the lowest accuracy among the attacks of a row."""
-        attacked = [v for v, c in zip(row.values, self.columns, strict=True) if v and c.is_attack]
+        pairs = zip(row.values, self.columns, strict=True)
+        attacked = [v for v, c in pairs if v and c.is_attack and not isinstance(v, Mean)]
         return min(attacked, key=lambda value: value.share, default=None)
 
 
@@ -82,17 +85,17 @@ def to_latex(table: Table) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """Return one line per value: table, row, column, accuracy and its interval in percent, correct, n."""
+    """Return one line per value: table, row, column, value and its interval, correct, n.
+
+    Accuracies are in percent; other means are in their own unit and have no `correct`.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["table", "row", "column", "accuracy", "low", "high", "correct", "n"])
+    writer.writerow(["table", "row", "column", "value", "low", "high", "correct", "n"])
     for row in table.rows:
         for column, value in zip(table.columns, row.values, strict=True):
             if value is not None:
-                numbers = (f"{100 * number:.2f}" for number in (value.share, *value.interval))
-                writer.writerow(
-                    [table.title, row.label, column.heading, *numbers, f"{value.correct:g}", value.n]
-                )
+                writer.writerow([table.title, row.label, column.heading, *_csv_numbers(value), value.n])
     return text.getvalue()
 
 
@@ -137,9 +140,18 @@ def _cells(table: Table, escape: Callable[[str], str], show: Callable[[Value, bo
     return lines
 
 
+def _csv_numbers(value: Value) -> list[str]:
+    """Return a value, its bounds and the correct answers behind it."""
+    if isinstance(value, Mean):
+        return [*(f"{number:.5g}" for number in (value.mean, *value.interval)), ""]
+    return [*(f"{100 * number:.2f}" for number in (value.share, *value.interval)), f"{value.correct:g}"]
+
+
 def _texts(value: Value) -> tuple[str, str, str]:
-    """Return an accuracy in percent, its interval and its number of examples."""
+    """Return a value, accuracies in percent, its interval and its number of examples."""
     low, high = value.interval
+    if isinstance(value, Mean):
+        return f"{value.mean:.3f}", f"[{low:.3f}, {high:.3f}]", f"n={value.n}"
     return f"{100 * value.share:.1f}", f"[{100 * low:.1f}, {100 * high:.1f}]", f"n={value.n}"
 
 

@@ -6,8 +6,8 @@ from zoo.entry import Download, Shipped, ZooEntry
 
 _HUANG = 'Huang et al., "Neural Networks with Recurrent Generative Feedback", NeurIPS 2020, arXiv 2007.09200'
 _CHOKSI = (
-    'Choksi et al., "Predify: Augmenting deep neural networks with brain-inspired predictive coding dynamics", '
-    "NeurIPS 2021, arXiv 2106.02749"
+    'Choksi et al., "Predify: Augmenting deep neural networks with brain-inspired predictive coding '
+    'dynamics", NeurIPS 2021, arXiv 2106.02749'
 )
 _CNNF_FILES = "https://github.com/yjhuangcd/CNNF/raw/37b610a/models"
 

@@ -118,6 +118,8 @@ def run(
             progress,
         )
     _print_tables(store, done.cells[0].suite, {candidate.dataset for candidate in candidates})
+    for picture in done.pictures:
+        click.echo(f"Picture: {picture}", err=True)
     if not done.is_complete:
         failed = [record for record in done.records if record.status == "error"]
         click.echo(f"{len(failed)} cells failed; the first: {failed[0].error}", err=True)

@@ -84,3 +84,6 @@ class Suite:
     """(dataset, whether there is a GPU) to how many examples are used unless told otherwise."""
     has_transfer: bool = True
     """Whether it needs a source for a transfer attack."""
+    picture: str | None = None
+    """Where the function is that draws a picture beside the records, as "package.module:function"; called as
+    `bench.restoring.draw` is."""
