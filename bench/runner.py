@@ -213,6 +213,8 @@ def describe(group: Sequence[Cell]) -> str:
     settings = cell.perturbation.settings
     if cell.perturbation.kind == "corruption":
         return f"{models}: {cell.perturbation.name} severity {settings['severity']}"
+    if cell.perturbation.kind == "noise":
+        return f"{models}: {cell.perturbation.name} of sigma {settings['sigma']:.3g}"
     steps = f"-{settings['steps']}" if "steps" in settings else ""
     origin = f" from {cell.source}" if cell.is_transfer else ""
     return f"{models}: {cell.perturbation.name}{steps} {cell.attack_target}{origin}"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from reports.cnnf_paper import adversarial_tables
 from reports.corruption_table import corruption_tables
+from reports.predify_paper import predify_tables
 from reports.records import Record, Store
 from reports.restoration_table import restoration_tables
 from reports.tables import Table
@@ -16,6 +17,11 @@ TABLES: dict[str, Callable[[Sequence[Record], Store], list[Table]]] = {
     "clean": adversarial_tables,
     "cnnf-paper": adversarial_tables,
     "corruptions": corruption_tables,
+    "predify-attacks": predify_tables,
+    "predify-corruptions": predify_tables,
+    "predify-noise": predify_tables,
+    "predify-paper": predify_tables,
+    "predify-projection": predify_tables,
     "restoration": restoration_tables,
     "smoke": adversarial_tables,
 }

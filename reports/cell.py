@@ -23,7 +23,8 @@ class Frozen(BaseModel):
 class Perturbation(Frozen):
     """What is done to the images, with every setting spelt out. Lengths are in [0, 1] pixel units."""
 
-    kind: Literal["attack", "corruption"]
+    kind: Literal["attack", "corruption", "noise"]
+    """Noise is Gaussian, added and not clipped to [0, 1]."""
     name: str
     backend: str
     """Whose code made the images; "official" for published corrupted sets."""

@@ -39,27 +39,20 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
-class Mean:
-    """A mean over examples of something that is no share, in its own unit."""
+class Estimate:
+    """A number that is no share of examples, in its own unit."""
 
-    values: tuple[float, ...]
-    """One per example."""
+    value: float
+    interval: Interval
+    """Of 95 %."""
+    n: int
+    """Examples behind it."""
 
-    @property
-    def n(self) -> int:
-        """Examples."""
-        return len(self.values)
-
-    @property
-    def mean(self) -> float:
-        """The mean."""
-        return math.fsum(self.values) / self.n
-
-    @property
-    def interval(self) -> Interval:
-        """The 95 % interval of the mean over examples, by the normal approximation."""
-        half = _half_width(self.values)
-        return Interval(self.mean - half, self.mean + half)
+    @classmethod
+    def mean_of(cls, values: Sequence[float]) -> Estimate:
+        """Return the mean of one value per example, with the normal approximation of its interval."""
+        mean, half = math.fsum(values) / len(values), _half_width(values)
+        return cls(mean, Interval(mean - half, mean + half), len(values))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reports.metrics import Mean
+from reports.metrics import Estimate
 from reports.records import Record, Store
 from reports.subjects import failures, labels_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
@@ -47,5 +47,5 @@ def _shown(record: Record) -> str:
     return f"{done.name} severity {done.settings['severity']}" if done else "clean"
 
 
-def _distance(record: Record, store: Store) -> Mean:
-    return Mean(tuple(store.read_outcomes(record)["distance"]))
+def _distance(record: Record, store: Store) -> Estimate:
+    return Estimate.mean_of(list(store.read_outcomes(record)["distance"]))

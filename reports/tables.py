@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reports.metrics import Accuracy, Mean, MeanAccuracy
+from reports.metrics import Accuracy, Estimate, MeanAccuracy
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -19,7 +19,7 @@ DASH = "-"
 
 Share = Accuracy | MeanAccuracy
 """Shown in percent."""
-Value = Share | Mean
+Value = Share | Estimate
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Table:
     def weakest(self, row: Row) -> Share | None:
         """Return the lowest accuracy among the attacks of a row."""
         pairs = zip(row.values, self.columns, strict=True)
-        attacked = [v for v, c in pairs if v and c.is_attack and not isinstance(v, Mean)]
+        attacked = [v for v, c in pairs if v and c.is_attack and not isinstance(v, Estimate)]
         return min(attacked, key=lambda value: value.share, default=None)
 
 
@@ -87,7 +87,7 @@ def to_latex(table: Table) -> str:
 def to_csv(table: Table) -> str:
     """Return one line per value: table, row, column, value and its interval, correct, n.
 
-    Accuracies are in percent; other means are in their own unit and have no `correct`.
+    Accuracies are in percent; other numbers are in their own unit and have no `correct`.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -142,16 +142,16 @@ def _cells(table: Table, escape: Callable[[str], str], show: Callable[[Value, bo
 
 def _csv_numbers(value: Value) -> list[str]:
     """Return a value, its bounds and the correct answers behind it."""
-    if isinstance(value, Mean):
-        return [*(f"{number:.5g}" for number in (value.mean, *value.interval)), ""]
+    if isinstance(value, Estimate):
+        return [*(f"{number:.5g}" for number in (value.value, *value.interval)), ""]
     return [*(f"{100 * number:.2f}" for number in (value.share, *value.interval)), f"{value.correct:g}"]
 
 
 def _texts(value: Value) -> tuple[str, str, str]:
     """Return a value, accuracies in percent, its interval and its number of examples."""
     low, high = value.interval
-    if isinstance(value, Mean):
-        return f"{value.mean:.3f}", f"[{low:.3f}, {high:.3f}]", f"n={value.n}"
+    if isinstance(value, Estimate):
+        return f"{value.value:.3f}", f"[{low:.3f}, {high:.3f}]", f"n={value.n}"
     return f"{100 * value.share:.1f}", f"[{100 * low:.1f}, {100 * high:.1f}]", f"n={value.n}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.errors import UnknownName
-from bench.suites import adversarial, corruptions, restoration
+from bench.suites import adversarial, corruptions, predify, restoration
 from bench.suites.protocols import STRICT, SUITE_VERSION, TRANSFER_SOURCES
 from bench.suites.request import Corruptions, Request, Scored, Sizes, Suite
 from reports.cell import Cell
@@ -31,6 +31,7 @@ SUITES: dict[str, Suite] = {
         adversarial.PAPER,
         corruptions.CORRUPTIONS,
         restoration.RESTORATION,
+        *predify.SUITES,
         adversarial.SMOKE,
     )
 }

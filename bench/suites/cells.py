@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from bench.suites.protocols import SPSA_DELTA, SPSA_SAMPLES, SPSA_STEPS, SUITE_VERSION
 from bench.suites.request import Readout, Request, Scored, Target
@@ -62,8 +62,9 @@ def readings(
     perturbation: Perturbation | None,
     data: str | None = None,
     probe: str | None = None,
+    readouts: Sequence[Readout] = ("last", "avg"),
 ) -> Iterator[Cell]:
-    """Yield one cell per iteration, from the first pass on, and readout; with a probe only the last answer.
+    """Yield one cell per iteration, from the first pass on, and readout; the first pass is its own average.
 
     Args:
         suite: Its name.
@@ -72,10 +73,10 @@ def readings(
         perturbation: What is done to them, without an attacker.
         data: Hash of the images if they are others than the dataset's.
         probe: A key of `bench.probes.PROBES`.
+        readouts: Those wanted.
     """
     for iterations in range(request.scored.iterations + 1):
-        readouts = request.scored.readouts if iterations and probe is None else ("last",)
-        for readout in readouts:
+        for readout in readouts if iterations else ("last",):
             cell = cell_of(suite, request, examples, perturbation, iterations, readout)
             yield cell.model_copy(update={"data": data or cell.data, "probe": probe})
 

@@ -40,6 +40,22 @@ CNNF_PAPER_SPSA_RATE = 0.01 / 2
 REACH = 2.5
 """steps * step size over epsilon, for the attacks whose step the paper does not give (Madry et al. 2018)."""
 
+PREDIFY_SIGMAS = (0.25, 0.5, 0.75, 1.0, 2.0)
+"""Gaussian noise of Choksi et al., added after normalisation, as here in units of `PIXEL_DEVIATIONS`."""
+PIXEL_DEVIATIONS = {"fashion_mnist": 0.3530, "cifar10": 0.2507}
+"""Standard deviation of the training images' pixels, of CIFAR-10 the mean over channels."""
+PREDIFY_STEPS = 20
+PREDIFY_RELATIVE_STEP = 2.5 / 20
+"""Step over epsilon; the authors' scripts have 100 steps of 2.5 / 100, and files named after 20."""
+PREDIFY_TARGET_SHIFT = 5
+"""Theirs is 800 of 1,000 classes."""
+PREDIFY_ATTACKED_ITERATIONS = (0, 2, 4, 6, 8)
+PREDIFY_EPSILONS = {
+    "fashion_mnist": (0.02, 0.05, 0.1),
+    "cifar10": (1 / 255, 2 / 255, 4 / 255),
+}
+"""Theirs reach from 0.3 to 1.0, where nothing is left to see of an image."""
+
 SEVERITY_TABLES = {"fashion_mnist": "fashion", "cifar10": "cifar"}
 """The severity table of `corruptions` that suits the images of a dataset."""
 

@@ -18,10 +18,10 @@ SEVERITY = 5
 def _restoration(suite: str, request: Request) -> Iterator[Cell]:
     if request.scored.iterations == 0:
         raise BenchError(f"{request.scored.name} has no feedback that could restore images")
-    yield from readings(suite, request, request.sizes.examples, None, probe="restoration")
-    for kind in KINDS:
-        shown = corruption(request, kind, SEVERITY)
-        yield from readings(suite, request, request.sizes.examples, shown, probe="restoration")
+    for shown in (None, *(corruption(request, kind, SEVERITY) for kind in KINDS)):
+        yield from readings(
+            suite, request, request.sizes.examples, shown, probe="restoration", readouts=("last",)
+        )
 
 
 RESTORATION = Suite(
