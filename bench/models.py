@@ -74,10 +74,23 @@ def from_file(spec: str, dataset: str | None, iterations: int | None = None) -> 
     """
     path, _, factory = spec.rpartition(":")
     file = Path(path)
+    if file.is_file() and dataset is None:
+        raise BenchError(f"name the dataset of {spec!r} with --dataset")
+    network = make_from_file(spec)
+    code_hash = hashlib.sha256(file.read_bytes()).hexdigest()
+    return from_object(network, str(dataset), factory, iterations, code_hash)
+
+
+def make_from_file(spec: str) -> nn.Module:
+    """Return what a factory of a file makes, named as "path/to/file.py:factory"; the file is executed.
+
+    Raises:
+        BenchError: If the file or the factory is not there, or fails.
+    """
+    path, _, factory = spec.rpartition(":")
+    file = Path(path)
     if not file.is_file():
         raise BenchError(f"no file {str(file)!r} for the model {spec!r}")
-    if dataset is None:
-        raise BenchError(f"name the dataset of {spec!r} with --dataset")
     module_spec = importlib.util.spec_from_file_location(f"bench_model_{file.stem}", file)
     if module_spec is None or module_spec.loader is None:
         raise BenchError(f"{file} is not a Python file")
@@ -85,10 +98,10 @@ def from_file(spec: str, dataset: str | None, iterations: int | None = None) -> 
     sys.modules[module_spec.name] = module
     try:
         module_spec.loader.exec_module(module)
-        network = getattr(module, factory)()
+        network: nn.Module = getattr(module, factory)()
     except Exception as error:
         raise BenchError(f"{spec} cannot be made: {type(error).__name__}: {error}") from error
-    return from_object(network, dataset, factory, iterations, hashlib.sha256(file.read_bytes()).hexdigest())
+    return network
 
 
 def from_object(

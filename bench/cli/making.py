@@ -63,6 +63,31 @@ def corrupt(source: Path, out: Path, progress_style: str, **options: Any) -> Non
 
 
 @click.command()
+@click.argument("config", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option(
+    "--backbone", required=True, metavar="NAME", help="torchvision:NAME, or FILE.py:FACTORY of your own."
+)
+@click.option("--trust-code", is_flag=True, help="Run the Python code of the configuration.")
+def predify(config: Path, backbone: str, trust_code: bool) -> None:
+    """Check a predictive-coding configuration, and show the network that it makes of a backbone.
+
+    \b
+    Example:
+      bench predify config.toml --backbone torchvision:resnet18
+    """
+    from tabulate import tabulate
+
+    from bench import predifying
+
+    made = predifying.check(config, backbone, trust_code)
+    click.echo(made.summary())
+    click.echo()
+    click.echo(tabulate(made.lines(), predifying.HEADINGS, tablefmt="github", disable_numparse=True))
+    for remark in made.remarks:
+        click.echo(f"- {remark}")
+
+
+@click.command()
 @click.argument("recipe", required=False)
 @click.option("--list", "is_list", is_flag=True, help="List the recipes and end.")
 @click.option(
