@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import zoo
-from bench.data import DATASETS, EMBEDDED
+from bench.data import DATASETS
 from bench.suites import SUITES
 
 
@@ -38,7 +38,8 @@ def datasets() -> dict[str, str]:
     """Return the datasets."""
     return {
         name: f"{known.sizes['test']:,} test images {'x'.join(map(str, known.shape))}, "
-        f"{len(known.classes)} classes; the first {EMBEDDED:,} come with the package"
+        f"{len(known.classes):,} classes; "
+        + (f"the first {known.embedded:,} come with the package" if known.embedded else "from a local folder")
         for name, known in DATASETS.items()
     }
 

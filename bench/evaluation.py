@@ -68,7 +68,7 @@ def evaluate(
     dataset: str | None = None,
     suite: str = "adversarial",
     *,
-    checkpoint: str = "shipped",
+    checkpoint: str | None = None,
     iterations: int | None = None,
     results: str | Path | None = None,
     examples: int | None = None,
@@ -85,7 +85,7 @@ def evaluate(
             with or without `unroll`.
         dataset: What the classes are; may be left out for a model of the zoo.
         suite: A key of `bench.suites.SUITES`.
-        checkpoint: For a model of the zoo, the name or path of its weights.
+        checkpoint: For a model of the zoo, the name or path of its weights; by default its first ones.
         iterations: Feedback iterations; by default the model's own.
         results: Folder that keeps the records, so that the same call continues; by default they are not kept.
         examples: Test images to use, from the first.
@@ -102,7 +102,8 @@ def evaluate(
     Raises:
         BenchError: If something the caller gave is unknown, missing or does not fit.
     """
-    candidate = candidate_of(model, dataset, checkpoint, iterations)
+    folder = Path(data_dir) if data_dir else None
+    candidate = candidate_of(model, dataset, checkpoint, iterations, folder)
     options = Options(
         suite,
         examples,
@@ -110,7 +111,7 @@ def evaluate(
         seed,
         device,
         batch_size,
-        data_dir=Path(data_dir) if data_dir else None,
+        data_dir=folder,
     )
     with tempfile.TemporaryDirectory() as temporary:
         found = run([candidate], options, Store(Path(results or temporary)), SilentProgress())
@@ -118,9 +119,17 @@ def evaluate(
 
 
 def candidate_of(
-    model: str | nn.Module, dataset: str | None, checkpoint: str, iterations: int | None
+    model: str | nn.Module,
+    dataset: str | None,
+    checkpoint: str | None,
+    iterations: int | None,
+    data_dir: Path | None = None,
 ) -> Candidate:
-    """Return the candidate that a name, a file or a module stands for."""
+    """Return the candidate that a name, a file or a module stands for.
+
+    Raises:
+        BenchError: If it is unknown or does not fit, or if its images must be put somewhere by hand first.
+    """
     if iterations is not None and iterations < 0:
         raise BenchError(f"iterations must be at least 0, got {iterations}")
     if not isinstance(model, str):
@@ -129,6 +138,8 @@ def candidate_of(
         return models.from_object(model, dataset, iterations=iterations)
     if ":" in model and model not in zoo.ENTRIES:
         return models.from_file(model, dataset, iterations)
+    if model in zoo.ENTRIES:
+        data.require(zoo.ENTRIES[model].dataset, data_dir)
     candidate = models.from_zoo(model, checkpoint, iterations)
     if dataset not in (None, candidate.dataset):
         raise BenchError(f"{model} classifies {candidate.dataset}, not {dataset}")

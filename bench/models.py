@@ -36,8 +36,8 @@ class Candidate:
     """Returns it on the CPU in evaluation mode."""
 
 
-def from_zoo(name: str, checkpoint: str = "shipped", iterations: int | None = None) -> Candidate:
-    """Return a model of the zoo; its checkpoint is found and verified, not yet read.
+def from_zoo(name: str, checkpoint: str | None = None, iterations: int | None = None) -> Candidate:
+    """Return a model of the zoo; its checkpoint, by default its first, is found and verified, not yet read.
 
     Raises:
         BenchError: If the model or the checkpoint is unknown, damaged or missing.
@@ -47,6 +47,7 @@ def from_zoo(name: str, checkpoint: str = "shipped", iterations: int | None = No
     entry = zoo.ENTRIES[name]
     if entry.iterations == 0 and iterations:
         raise BenchError(f"{name} has no feedback, so iterations must be 0, got {iterations}")
+    checkpoint = checkpoint or next(iter(entry.checkpoints), "shipped")
     try:
         file = locate(entry, checkpoint)
     except zoo.CheckpointError as error:

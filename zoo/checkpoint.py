@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.entry import CheckpointError, Download, Shipped, UnknownModelError, ZooEntry
+from zoo import assembled
+from zoo.entry import Assembled, CheckpointError, Download, Shipped, UnknownModelError, ZooEntry
 from zoo.registry import ENTRIES
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ def load(name: str, checkpoint: str = "shipped", device: str = "cpu") -> Network
 
     Args:
         name: A key of `zoo.ENTRIES`.
-        checkpoint: A checkpoint name of the entry, or the path of a .safetensors file or of a .pt file in
-            the authors' layout.
+        checkpoint: A checkpoint name of the entry, or the path of a .safetensors file, of a .pt file in the
+            authors' layout, or of a folder of such files as `zoo.assembled` reads it.
         device: Any torch device.
 
     Raises:
@@ -74,13 +75,17 @@ def locate(entry: ZooEntry, checkpoint: str) -> CheckpointFile:
             return _shipped(WEIGHTS / f"{stem}.safetensors")
         case Download() as download:
             path = _fetch(download)
+        case Assembled() as parts:
+            path = assembled.fetch(parts, entry.name)
         case None:
             path = Path(checkpoint)
-            if not path.is_file():
+            if not path.exists():
                 known = ", ".join(entry.checkpoints) or f"none yet (see `bench train {entry.name}`)"
                 raise CheckpointError(
                     f"{entry.name} has no checkpoint {checkpoint!r} and there is no such file; known: {known}"
                 )
+    if path.is_dir():
+        return CheckpointFile(path, assembled.digest(path), {})
     return CheckpointFile(path, hashlib.sha256(path.read_bytes()).hexdigest(), {})
 
 
@@ -92,8 +97,13 @@ def read_into(model: Network, file: CheckpointFile) -> Network:
     """
     from zoo.cnnf import CNNF, load_public
 
-    state_dict = read(file.path)
     try:
+        if file.path.is_dir():
+            if isinstance(model, CNNF):
+                raise ValueError("the weights of a CNN-F are one file")
+            assembled.read_into(model, file.path)
+            return model
+        state_dict = read(file.path)
         if isinstance(model, CNNF) and not state_dict.keys() & model.state_dict().keys():
             load_public(model, state_dict)
         else:

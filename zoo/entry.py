@@ -30,6 +30,16 @@ class Download:
 
 
 @dataclass(frozen=True)
+class Assembled:
+    """A backbone and the feedback weights that go with it, from two places."""
+
+    backbone: str
+    """URL of a .pth file."""
+    feedback: str
+    """URL of a zip archive with one .pth file an encoder."""
+
+
+@dataclass(frozen=True)
 class ZooEntry:
     """Everything needed to rebuild a model of the zoo."""
 
@@ -43,7 +53,7 @@ class ZooEntry:
     dataset: str
     iterations: int
     """Feedback iterations it is evaluated with; 0 for a network without feedback."""
-    checkpoints: Mapping[str, Shipped | Download]
+    checkpoints: Mapping[str, Shipped | Download | Assembled]
     citation: str
     licence: str
     published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)

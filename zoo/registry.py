@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zoo.entry import Download, Shipped, ZooEntry
+from zoo.entry import Assembled, Download, Shipped, ZooEntry
 
 _HUANG = 'Huang et al., "Neural Networks with Recurrent Generative Feedback", NeurIPS 2020, arXiv 2007.09200'
 _CHOKSI = (
@@ -43,6 +43,21 @@ def _small_vgg(name: str, label: str, dataset: str, iterations: int, **settings:
         checkpoints={},
         citation=_CHOKSI,
         licence="MIT",
+    )
+
+
+def _imagenet(name: str, label: str, backbone: str, feedback: str) -> ZooEntry:
+    """Return a network of the Predify paper; its factory has the same name."""
+    return ZooEntry(
+        name=name,
+        label=label,
+        build=f"zoo.predictive_coding:{name}",
+        settings={},
+        dataset="imagenet",
+        iterations=10,
+        checkpoints={"public": Assembled(backbone, f"https://www.dropbox.com/s/{feedback}?dl=1")},
+        citation=_CHOKSI,
+        licence="BSD-3-Clause (backbone), CC-BY-4.0 (feedback weights)",
     )
 
 
@@ -127,4 +142,16 @@ ENTRIES: dict[str, ZooEntry] = {
     "cnn_cifar_plain": _small_vgg("cnn_cifar_plain", "VGG", "cifar10", 0),
     "pcn_fmnist": _small_vgg("pcn_fmnist", "PVGG", "fashion_mnist", 10),
     "pcn_cifar": _small_vgg("pcn_cifar", "PVGG", "cifar10", 10),
+    "pvgg16": _imagenet(
+        "pvgg16",
+        "PVGG16",
+        "https://download.pytorch.org/models/vgg16-397923af.pth",
+        "8lzp6wfo6n3bymk/weights_pvgg16_imagenet.zip",
+    ),
+    "peffnetb0": _imagenet(
+        "peffnetb0",
+        "PEfficientNetB0",
+        "https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-weights/efficientnet_b0_ra-3dd342df.pth",
+        "0np1pzp3o3qhonv/weights_pefficientNetB0_imagenet.zip",
+    ),
 }

@@ -35,9 +35,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--checkpoint",
-    default="shipped",
-    show_default=True,
-    help="Weights of a zoo model: a name, or a .safetensors or .pt file.",
+    help="Weights of a zoo model: a name, a .safetensors or .pt file, or a folder; by default its first.",
 )
 @click.option("--dataset", help="What the classes of your own model are; see `bench list datasets`.")
 @click.option("--iterations", type=int, help="Feedback iterations; by default the model's own.")
@@ -85,7 +83,7 @@ if TYPE_CHECKING:
 @progress_option
 def run(
     model_names: tuple[str, ...],
-    checkpoint: str,
+    checkpoint: str | None,
     dataset: str | None,
     iterations: int | None,
     corruption_kinds: str | None,
@@ -105,7 +103,10 @@ def run(
     from reports.records import Store
 
     store = Store(results)
-    candidates = [evaluation.candidate_of(name, dataset, checkpoint, iterations) for name in model_names]
+    candidates = [
+        evaluation.candidate_of(name, dataset, checkpoint, iterations, options["data_dir"])
+        for name in model_names
+    ]
     with ExitStack() as stack:
         stack.enter_context(terminable())
         progress = show_progress(progress_style, stack)

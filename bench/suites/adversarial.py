@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bench.errors import BenchError
 from bench.suites.cells import pgd, scored_cells, spsa
 from bench.suites.protocols import (
     CNNF_PAPER,
@@ -17,7 +18,7 @@ from bench.suites.request import Request, Sizes, Suite
 from reports.cell import Cell, Perturbation
 
 GPU_SIZES = Sizes(1000, 1000)
-CPU_SIZES = {"fashion_mnist": Sizes(200, 8), "cifar10": Sizes(32, 2)}
+CPU_SIZES = {"fashion_mnist": Sizes(200, 8), "cifar10": Sizes(32, 2), "imagenet": Sizes(8, 1)}
 """Chosen so that the adversarial suite takes under 2 and 6 minutes on two cores."""
 CNNF_PAPER_SIZES = {"fashion_mnist": Sizes(1000, 1000), "cifar10": Sizes(1000, 640)}
 """SPSA on as many as the authors: theirs are ten batches of a shuffled loader, ours the first images."""
@@ -44,6 +45,8 @@ def _adversarial(suite: str, request: Request) -> Iterator[Cell]:
 
 def _cnnf_paper(suite: str, request: Request) -> Iterator[Cell]:
     examples, few = request.sizes.examples, request.sizes.spsa_examples
+    if request.dataset not in CNNF_PAPER:
+        raise BenchError(f"{suite} has no settings for {request.dataset}: the authors did not use it")
     protocol = CNNF_PAPER[request.dataset]
     short = pgd(request, protocol.epsilon, PGD_STEPS, protocol.pgd_step_size)
     gradient_free = spsa(request, protocol.epsilon, CNNF_PAPER_SPSA_RATE)
@@ -74,7 +77,7 @@ PAPER = Suite(
     "cnnf-paper",
     "the CNN-F authors' protocol: PGD-7, their short-stepped SPSA and transfer; targets first, e2e",
     _cnnf_paper,
-    lambda dataset, is_gpu: (CNNF_PAPER_SIZES if is_gpu else CPU_SIZES)[dataset],
+    lambda dataset, is_gpu: (CNNF_PAPER_SIZES if is_gpu else CPU_SIZES).get(dataset, GPU_SIZES),
 )
 SMOKE = Suite(
     "smoke",

@@ -23,7 +23,9 @@ class Protocol:
 STRICT = {
     "fashion_mnist": Protocol(epsilon=0.1, pgd_step_size=0.0355),
     "cifar10": Protocol(epsilon=8 / 255, pgd_step_size=2.55 / 255),
+    "imagenet": Protocol(epsilon=4 / 255, pgd_step_size=1.275 / 255),
 }
+"""Of ImageNet RobustBench's epsilon, with steps in the proportion of CIFAR-10's."""
 CNNF_PAPER = {
     "fashion_mnist": Protocol(epsilon=0.2 / 2, pgd_step_size=0.071 / 2),
     "cifar10": Protocol(epsilon=0.063 / 2, pgd_step_size=0.02 / 2),
@@ -42,7 +44,7 @@ REACH = 2.5
 
 PREDIFY_SIGMAS = (0.25, 0.5, 0.75, 1.0, 2.0)
 """Gaussian noise of Choksi et al., added after normalisation, as here in units of `PIXEL_DEVIATIONS`."""
-PIXEL_DEVIATIONS = {"fashion_mnist": 0.3530, "cifar10": 0.2507}
+PIXEL_DEVIATIONS = {"fashion_mnist": 0.3530, "cifar10": 0.2507, "imagenet": 0.2260}
 """Standard deviation of the training images' pixels, of CIFAR-10 the mean over channels."""
 PREDIFY_STEPS = 20
 PREDIFY_RELATIVE_STEP = 2.5 / 20
@@ -53,10 +55,11 @@ PREDIFY_ATTACKED_ITERATIONS = (0, 2, 4, 6, 8)
 PREDIFY_EPSILONS = {
     "fashion_mnist": (0.02, 0.05, 0.1),
     "cifar10": (1 / 255, 2 / 255, 4 / 255),
+    "imagenet": (1 / 255, 2 / 255, 4 / 255),
 }
 """Theirs reach from 0.3 to 1.0, where nothing is left to see of an image."""
 
-SEVERITY_TABLES = {"fashion_mnist": "fashion", "cifar10": "cifar"}
+SEVERITY_TABLES = {"fashion_mnist": "fashion", "cifar10": "cifar", "imagenet": "imagenet"}
 """The severity table of `corruptions` that suits the images of a dataset."""
 
 TRANSFER_SOURCES = {"fashion_mnist": "cnn_fmnist", "cifar10": "cnn_cifar"}
