@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from reports.metrics import ALEXNET_ERRORS, Accuracy, MeanAccuracy, mean_error
+from reports.metrics import (
+    ALEXNET_ERRORS,
+    Accuracy,
+    MeanAccuracy,
+    mean_corruption_error,
+    mean_error,
+    relative_mean_corruption_error,
+)
 from reports.records import Record, Store
 from reports.subjects import failures, labels_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
@@ -37,7 +44,8 @@ def corruption_tables(records: Sequence[Record], store: Store) -> list[Table]:
     cell = records[0].cell
     made_with = (f"suite version {cell.suite_version}, seed {cell.seed}", *provenance(ok))
     notes = [*_origin(ok), *failures(records)]
-    notes += [note for c in columns for note in _errors(labels[c], outcomes[c], _clean(own[c]))]
+    for column in columns:
+        notes += _errors(labels[column], outcomes[column], _clean(own[column]), cell.dataset)
     title = f"{cell.suite} on {cell.dataset}: accuracy"
     headings = tuple(Column(labels[column], is_attack=False) for column in columns)
     return [Table(title, headings, tuple(rows), tuple(notes), made_with)]
@@ -72,18 +80,29 @@ def _mean(outcomes: Outcomes, kinds: Sequence[str]) -> MeanAccuracy | None:
     return MeanAccuracy(tuple(shares))
 
 
-def _errors(label: str, outcomes: Outcomes, clean: Accuracy | None) -> list[str]:
-    """Return the mean error and what of it is due to the corruptions, where all 15 kinds were shown."""
+def _errors(label: str, outcomes: Outcomes, clean: Accuracy | None, dataset: str) -> list[str]:
+    """Return the mean error and what of it is due to the corruptions, where all 15 kinds were shown.
+
+    On ImageNet also the mean corruption error, which is relative to AlexNet.
+    """
     means = {kind: _mean(outcomes, [kind]) for kind in outcomes}
     errors = {kind: 1 - mean.share for kind, mean in means.items() if mean is not None}
     if clean is None or not ALEXNET_ERRORS.keys() <= errors.keys():
         return []
     plain = mean_error(errors)
     relative = plain - (1 - clean.share)
-    return [
+    notes = [
         f"{label}: mean error over the 15 kinds {100 * plain:.1f} %, relative mean error "
         f"(less the clean error) {100 * relative:.1f} points"
     ]
+    if dataset == "imagenet":
+        mce = mean_corruption_error(errors)
+        relative_mce = relative_mean_corruption_error(errors, 1 - clean.share)
+        notes.append(
+            f"{label}: mean corruption error {100 * mce:.1f} %, relative {100 * relative_mce:.1f} %, "
+            "both normalised by AlexNet's errors"
+        )
+    return notes
 
 
 def _origin(records: Sequence[Record]) -> list[str]:

@@ -10,7 +10,7 @@ import warnings
 import click
 
 from bench.cli.common import SETTINGS, Group
-from bench.cli.making import corrupt, predify, train
+from bench.cli.making import corrupt, predify, train, tune
 from bench.cli.measuring import card, list_, report, run
 
 __all__ = ["main"]
@@ -28,5 +28,5 @@ def main() -> None:
     warnings.showwarning = lambda message, *_, **__: click.echo(f"Warning: {message}", err=True)
 
 
-for command in (run, report, corrupt, predify, train, card, list_):
+for command in (run, report, corrupt, predify, train, tune, card, list_):
     main.add_command(command)
