@@ -15,7 +15,7 @@ from reports.records import Record
 def fill(card: Path, records: Iterable[Record]) -> int:
     """Write the accuracies of a checkpoint into its card and return how many there are.
 
-    Earlier accuracies are replaced. Records of other weights are left out, and so are corrupted and noisy images.
+    Earlier accuracies are replaced. Left out are records of other weights and of corrupted or noisy images.
 
     Args:
         card: The JSON file beside the weights.
