@@ -119,6 +119,18 @@ def write_all(archive: Archive, folder: Path) -> list[Path]:
         return write(archive, folder)
 
 
+def write_page(archive: Archive, file: Path) -> None:
+    """Write the page of all records, with the cards of their weights.
+
+    Raises:
+        BenchError: If the file cannot be written, or outcomes are missing.
+    """
+    from reports.page import Extras, render_page
+
+    with mendable():
+        file.write_text(render_page(archive, Extras(cards=cards(archive))), encoding="utf-8")
+
+
 def cards(archive: Archive) -> dict[str, dict[str, Any]]:
     """Return the cards of the shipped weights that the records are about, by model."""
     weights = {record.cell.weights for record in archive.records}

@@ -82,6 +82,7 @@ def attack_map(records: Sequence[Record], archive: Archive) -> list[Figure]:
             x_label="attack",
             y_label="accuracy (%)",
             panels=(Panel("", tuple(series)),),
+            places=(*(f"{name} ({target})" for name, target in attacks), "worst case"),
             notes=("worst case: examples that survive every attack run on them", *budget_notes(ok)),
             provenance=tuple(provenance(ok)),
         )

@@ -40,6 +40,7 @@ def corruption_bars(records: Sequence[Record], archive: Outcomes) -> list[Figure
             x_label="corruption",
             y_label="accuracy (%)",
             panels=(Panel("", tuple(series)),),
+            places=tuple(str(point.x) for point in max((s.points for s in series), key=len)),
             notes=("mean over severities; bars: 95 % intervals over images",),
             provenance=tuple(provenance(ok)),
         )

@@ -50,6 +50,8 @@ class Figure:
     """What tells the series apart."""
     is_ordered: bool = False
     """Whether the series are steps of one quantity, to be told apart by a scale of colours."""
+    places: tuple[str, ...] = ()
+    """The order of bars or of the columns of a heat map, whose places are names."""
     notes: tuple[str, ...] = ()
     provenance: tuple[str, ...] = ()
 
