@@ -25,7 +25,9 @@ def open_archive(folders: Sequence[Path]) -> Archive:
         BenchError: If a folder has no records, or unreadable ones.
     """
     published = {
-        name: Claims(entry.citation, entry.published) for name, entry in zoo.ENTRIES.items() if entry.published
+        name: Claims(entry.citation, entry.published)
+        for name, entry in zoo.ENTRIES.items()
+        if entry.published
     }
     with mendable():
         return Archive.of(folders, published)

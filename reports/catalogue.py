@@ -19,7 +19,7 @@ from reports.published import beside_published
 from reports.records import Record, Store
 from reports.tables import Table
 
-Made = TypeVar("Made", Table, Figure)
+Made = TypeVar("Made", bound=Table | Figure)
 Maker = Callable[[Sequence[Record], Any], list[Made]]
 """(records of one suite, version, dataset and seed, the archive they are from) to what they show."""
 ATTACKS = ("adversarial", "cnnf-paper", "smoke")
@@ -37,9 +37,7 @@ class Kind(Generic[Made]):
 
 TABLES: dict[str, Kind[Table]] = {
     "paper": Kind("CNN-F's columns, and beyond them", ("clean", *ATTACKS), adversarial_tables),
-    "published": Kind(
-        "CNN-F beside its authors' numbers", ("adversarial", "cnnf-paper"), beside_published
-    ),
+    "published": Kind("CNN-F beside its authors' numbers", ("adversarial", "cnnf-paper"), beside_published),
     "matrix": Kind("every attack against every answer", ATTACKS, attack_matrix),
     "epsilons": Kind("accuracy against epsilon", ("epsilons",), epsilon_table),
     "corruptions": Kind("accuracy by corruption", ("corruptions",), corruption_tables),
@@ -85,10 +83,10 @@ def made(kinds: dict[str, Kind[Made]], name: str, archive: Archive) -> Iterator[
     Raises:
         RecordError: If outcomes are missing or damaged.
     """
-    found = groups(archive.records)
-    for group, records in found.items():
-        if group[0] in kinds[name].suites and (shown := kinds[name].make(records, archive)):
-            yield "_".join([name, *_what_tells_apart(group, list(found))]), shown
+    kind, every = kinds[name], groups(archive.records)
+    for group in every:
+        if group[0] in kind.suites and (shown := kind.make(every[group], archive)):
+            yield "_".join([name, *_what_tells_apart(group, list(every))]), shown
 
 
 def groups(records: Iterable[Record]) -> dict[Group, list[Record]]:

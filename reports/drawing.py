@@ -5,10 +5,9 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from reports.figures import Figure, Panel, Series
+from reports.figures import Figure, Panel, Series, aside, gap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +17,7 @@ OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "
 """Colours that people with any colour vision tell apart (Okabe & Ito 2008); yellow, the palest, last."""
 MARKERS = "osD^vP*X<>"
 HATCHES = ("", "//", "..", "xx", "\\\\", "++", "--", "oo")
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.grid": True,
@@ -41,8 +40,6 @@ METADATA: dict[str, dict[str, Any]] = {
     "png": {"Software": None},
 }
 """What is left out of a file so that it depends on the figure alone."""
-SPREAD = 0.24
-"""How far apart the points of one x may be drawn, as a share of the distance to the next x."""
 WIDTH = 6.8
 """Inches: the text width of most papers."""
 
@@ -110,7 +107,7 @@ def _height(figure: Figure, columns: int, rows: int) -> float:
 
 
 def _legend(figure: Figure, canvas: Canvas, axes: Sequence[Axes]) -> None:
-    handles = {}
+    handles: dict[str, Any] = {}
     for axis in axes:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
@@ -128,13 +125,11 @@ def _legend(figure: Figure, canvas: Canvas, axes: Sequence[Axes]) -> None:
 def _draw_curves(figure: Figure, panel: Panel, axis: Axes) -> None:
     names, colour = figure.labels, colours(figure)
     xs = sorted({float(point.x) for series in panel.series for point in series.points})
-    gap = min((after - before for before, after in pairwise(xs)), default=1.0)
     for position, series in enumerate(panel.series):
         k = names.index(series.label)
-        # A little to the side, so that intervals do not hide each other.
-        aside = gap * SPREAD * (position - (len(panel.series) - 1) / 2) / max(1, len(panel.series) - 1)
+        moved = aside(panel, position)
         axis.errorbar(
-            [float(point.x) + aside for point in series.points],
+            [float(point.x) + moved for point in series.points],
             [point.value for point in series.points],
             yerr=_bars(series),
             label=series.label,
@@ -145,7 +140,8 @@ def _draw_curves(figure: Figure, panel: Panel, axis: Axes) -> None:
             elinewidth=0.7,
             capsize=1.5,
         )
-    axis.set_xlim(xs[0] - gap / 3, xs[-1] + gap / 3)
+    margin = gap(panel) / 3
+    axis.set_xlim(xs[0] - margin, xs[-1] + margin)
     if all(x.is_integer() for x in xs):
         axis.set_xticks(xs)
     if "%" in figure.y_label:

@@ -1,13 +1,13 @@
 """Figures as Vega-Lite charts.
 
-Colours are CSS variables of the page (`--series-0`, ...), so that light, dark and print need no second drawing.
+Colours are CSS variables of the page (`--series-0`, ...): light, dark and print need no second drawing.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from reports.figures import Figure, Panel
+from reports.figures import Figure, Panel, aside, gap
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 """Names the language; nothing is fetched from there."""
@@ -61,17 +61,18 @@ def description(figure: Figure, panel: Panel) -> str:
 
 
 def rows(panel: Panel) -> list[dict[str, Any]]:
-    """Return a panel as one record a point."""
+    """Return a panel as one record a point; `at` is where on the x axis it is drawn."""
     return [
         {
             "series": series.label,
             "x": point.x,
+            "at": point.x if isinstance(point.x, str) else point.x + aside(panel, position),
             "value": round(point.value, 4),
             "low": round(point.low, 4),
             "high": round(point.high, 4),
             "n": point.n,
         }
-        for series in panel.series
+        for position, series in enumerate(panel.series)
         for point in series.points
     ]
 
@@ -83,13 +84,14 @@ def shape(position: int) -> str:
 
 def _curves(figure: Figure, panel: Panel) -> dict[str, Any]:
     xs = sorted({float(point.x) for series in panel.series for point in series.points})
-    axis = {"values": xs, "format": "d"} if all(x.is_integer() for x in xs) else {}
+    axis = {"values": xs, "format": "d"} if all(x.is_integer() for x in xs) else {"tickCount": 6}
+    margin = gap(panel) / 3
     x = {
-        "field": "x",
+        "field": "at",
         "type": "quantitative",
         "title": figure.x_label,
         "axis": axis,
-        "scale": {"zero": False, "padding": 12},
+        "scale": {"domain": [xs[0] - margin, xs[-1] + margin], "nice": False},
     }
     shapes = {
         "field": "series",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -15,6 +16,7 @@ from reports.figures import Figure
 from reports.metrics import Accuracy, MeanAccuracy
 from reports.overview import Line, overview
 from reports.page import charts
+from reports.records import Record
 from reports.tables import DASH, Column, Table
 from reports.values import Value, fields, texts
 from reports.writing import all_figures
@@ -165,7 +167,8 @@ def _figure(name: str, figure: Figure) -> dict[str, Any]:
         "x": figure.x_label,
         "y": figure.y_label,
         "panels": [
-            {"title": p.title, "chart": charts.chart(figure, p), "rows": charts.rows(p)} for p in figure.panels
+            {"title": p.title, "chart": charts.chart(figure, p), "rows": charts.rows(p)}
+            for p in figure.panels
         ],
         "notes": (*figure.notes, *figure.provenance),
     }
@@ -205,17 +208,20 @@ def _models(archive: Archive, cards: Mapping[str, Mapping[str, Any]]) -> list[di
     return found
 
 
-def _threats(records: Sequence[Any]) -> list[str]:
-    """Return what attackers of a model were allowed and knew, a line per norm and radius."""
-    lines: dict[tuple[str, float], set[str]] = {}
+def _threats(records: Sequence[Record]) -> list[str]:
+    """Return what attackers of a model were allowed and knew, a line for radii that met the same attacks."""
+    by_radius: dict[tuple[str, float], set[str]] = defaultdict(set)
     for record in attacked(records):
         cell, done = record.cell, record.cell.perturbation
-        radius = (str(done.settings["norm"]), float(done.settings["epsilon"]))
-        knows = f"gradients of {cell.source}" if cell.is_transfer else str(cell.attack_target)
-        lines.setdefault(radius, set()).add(f"{attack_name(done)} ({knows})")
+        if done is not None:
+            knows = f"gradients of {cell.source}" if cell.is_transfer else str(cell.attack_target)
+            radius = (str(done.settings["norm"]), float(done.settings["epsilon"]))
+            by_radius[radius].add(f"{attack_name(done)} ({knows})")
+    radii: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for (norm, epsilon), attacks in sorted(by_radius.items()):
+        radii[norm, ", ".join(sorted(attacks))].append(f"{epsilon:.5g}")
     return [
-        f"{norm}, epsilon {epsilon:.5g} in [0, 1]: {', '.join(sorted(attacks))}"
-        for (norm, epsilon), attacks in sorted(lines.items())
+        f"{norm}, epsilon {', '.join(found)} in [0, 1]: {attacks}" for (norm, attacks), found in radii.items()
     ]
 
 
@@ -228,5 +234,6 @@ def _flat(card: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
         if isinstance(value, Mapping):
             lines += _flat(value, f"{prefix}{name}: ")
         else:
-            lines.append((f"{prefix}{name}".replace("_", " "), str(value)))
+            text = f"{value:.6g}" if isinstance(value, float) else str(value)
+            lines.append((f"{prefix}{name}".replace("_", " "), text))
     return lines

@@ -51,7 +51,7 @@
   // What is folded away is printed too.
   let folded = [];
   addEventListener("beforeprint", () => {
-    folded = [...document.querySelectorAll("#tables details:not([open])")];
+    folded = [...document.querySelectorAll("#tables details:not([open]), #models details:not([open])")];
     for (const part of folded) part.open = true;
   });
   addEventListener("afterprint", () => {

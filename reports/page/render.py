@@ -38,7 +38,7 @@ def render_page(archive: Archive, extras: Extras | None = None) -> str:
 
 
 def _script(source: str) -> str:
-    """Return JavaScript that can stand inside a page: nothing in it ends the element, or names a file beside it."""
+    """Return JavaScript that can stand inside a page and names no file beside it."""
     if re.search(r"</script|<!--", source, re.IGNORECASE):
         raise ValueError("the script would end its own element")
     return re.sub(r"//# sourceMappingURL=.*", "", source)
