@@ -39,23 +39,6 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A number that is no share of examples, in its own unit."""
-
-    value: float
-    interval: Interval
-    """Of 95 %."""
-    n: int
-    """Examples behind it."""
-
-    @classmethod
-    def mean_of(cls, values: Sequence[float]) -> Estimate:
-        """Return the mean of one value per example, with the normal approximation of its interval."""
-        mean, half = math.fsum(values) / len(values), _half_width(values)
-        return cls(mean, Interval(mean - half, mean + half), len(values))
-
-
-@dataclass(frozen=True)
 class MeanAccuracy:
     """A mean over examples of the share of cells in which each was classified correctly.
 

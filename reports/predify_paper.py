@@ -12,11 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from reports.metrics import Accuracy, Estimate
-from reports.records import Record, Store
+from reports.archive import Outcomes
+from reports.metrics import Accuracy
+from reports.records import Record
 from reports.resampling import difference, ratio
 from reports.subjects import failures, provenance
-from reports.tables import Column, Row, Table, Value
+from reports.tables import Column, Row, Table
+from reports.values import Mean, Value
 
 Curve = Mapping[int, pd.DataFrame]
 """Iteration -> outcomes by example."""
@@ -28,7 +30,7 @@ class _Model:
 
     label: str
     records: tuple[Record, ...]
-    store: Store
+    store: Outcomes
 
     def curve(self, query: Callable[[Record], bool]) -> Curve:
         """Return the outcomes that a query finds, by iteration, over the examples that all of them have."""
@@ -40,12 +42,12 @@ class _Model:
         return {k: table.loc[common] for k, table in tables.items()}
 
 
-def predify_tables(records: Sequence[Record], store: Store) -> list[Table]:
+def predify_tables(records: Sequence[Record], store: Outcomes) -> list[Table]:
     """Return the tables whose records there are, from records of one suite, dataset and seed."""
     ok = [record for record in records if record.status == "ok"]
     models = _models(ok, store)
     cell = records[0].cell
-    made_with = (f"suite version {cell.suite_version}, seed {cell.seed}", *provenance(ok))
+    made_with = tuple(provenance(ok))
     where = f"{cell.suite} on {cell.dataset}"
     made = (_noise(models), _corruptions(models), _attacks(models), _projections(models))
     tables = []
@@ -140,7 +142,7 @@ def _projections(models: Sequence[_Model]) -> Draft:
     return "correlation distance relative to the first pass", _iterations(last), rows, notes
 
 
-def _models(records: Iterable[Record], store: Store) -> list[_Model]:
+def _models(records: Iterable[Record], store: Outcomes) -> list[_Model]:
     found: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         found.setdefault((record.cell.model, record.cell.weights), []).append(record)
@@ -200,7 +202,7 @@ def _errors(model: _Model, kind: str) -> dict[int, pd.Series]:
     return {k: pd.concat(errors, axis=1).dropna().mean(axis=1) for k, errors in sorted(found.items())}
 
 
-def _relative(curve: Mapping[int, pd.Series], last: int) -> tuple[Estimate | None, ...]:
+def _relative(curve: Mapping[int, pd.Series], last: int) -> tuple[Mean | None, ...]:
     """Return each iteration's mean over that of the first pass."""
     first = curve[0]
     return tuple(
@@ -227,9 +229,9 @@ def _hits(table: pd.DataFrame) -> np.ndarray:
 
 
 def _verdict(changes: Sequence[Value | None]) -> str:
-    known = [change for change in changes if isinstance(change, Estimate)]
-    helps = sum(change.interval.low > 0 for change in known)
-    hurts = sum(change.interval.high < 0 for change in known)
+    known = [change.interval for change in changes if isinstance(change, Mean) and change.interval]
+    helps = sum(interval.low > 0 for interval in known)
+    hurts = sum(interval.high < 0 for interval in known)
     unclear = len(known) - helps - hurts
     return f"of {len(known)} rows feedback helps in {helps}, hurts in {hurts}, and {unclear} are not clear"
 

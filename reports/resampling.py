@@ -7,14 +7,15 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, Int
 
-from reports.metrics import Estimate, Interval
+from reports.metrics import Interval
+from reports.values import Mean
 
 RESAMPLES = 1000
 
 
 def bootstrap(
     statistic: Callable[[Int[np.ndarray, "r n"]], Float[np.ndarray, " r"]], examples: int
-) -> Estimate | None:
+) -> Mean | None:
     """Return a statistic of all examples with its 95 % percentile interval over resampled ones.
 
     Args:
@@ -31,10 +32,10 @@ def bootstrap(
     drawn = np.random.default_rng(0).integers(examples, size=(RESAMPLES, examples))
     found = statistic(drawn)
     low, high = np.percentile(found[np.isfinite(found)], [2.5, 97.5])
-    return Estimate(value, Interval(float(low), float(high)), examples)
+    return Mean(value, examples, Interval(float(low), float(high)))
 
 
-def ratio(above: Float[np.ndarray, " n"], below: Float[np.ndarray, " n"]) -> Estimate | None:
+def ratio(above: Float[np.ndarray, " n"], below: Float[np.ndarray, " n"]) -> Mean | None:
     """Return the mean of `above` over that of `below`, resampled in pairs; None where the latter is 0."""
 
     def statistic(rows: Int[np.ndarray, "r n"]) -> Float[np.ndarray, " r"]:
@@ -47,7 +48,7 @@ def ratio(above: Float[np.ndarray, " n"], below: Float[np.ndarray, " n"]) -> Est
 
 def difference(
     after: Float[np.ndarray, " n"], before: Float[np.ndarray, " n"], unit: float = 1.0
-) -> Estimate | None:
+) -> Mean | None:
     """Return the mean of `after` less that of `before`, in parts of `unit`, resampled in pairs."""
     change = (after - before) / unit
     return bootstrap(lambda rows: change[rows].mean(1), len(change))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reports.metrics import Estimate
-from reports.records import Record, Store
+from reports.archive import Outcomes
+from reports.records import Record
 from reports.subjects import failures, labels_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
+from reports.values import Mean
 
 
-def restoration_tables(records: Sequence[Record], store: Store) -> list[Table]:
+def restoration_tables(records: Sequence[Record], store: Outcomes) -> list[Table]:
     """Return one table from records of one suite and dataset: a row per model and image, one column a pass.
 
     A value is the mean over examples of the root mean squared difference to the clean image, in [0, 1] pixel
@@ -37,7 +38,7 @@ def restoration_tables(records: Sequence[Record], store: Store) -> list[Table]:
         "what the feedback made of it at each iteration",
         *failures(records),
     )
-    made_with = (f"suite version {cell.suite_version}, seed {cell.seed}", *provenance(ok))
+    made_with = tuple(provenance(ok))
     title = f"{cell.suite} on {cell.dataset}: distance to the clean image"
     return [Table(title, tuple(columns), tuple(rows), notes, made_with)]
 
@@ -47,5 +48,5 @@ def _shown(record: Record) -> str:
     return f"{done.name} severity {done.settings['severity']}" if done else "clean"
 
 
-def _distance(record: Record, store: Store) -> Estimate:
-    return Estimate.mean_of(list(store.read_outcomes(record)["distance"]))
+def _distance(record: Record, store: Outcomes) -> Mean:
+    return Mean.of(list(store.read_outcomes(record)["distance"]))

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from reports.cell import Perturbation
-from reports.metrics import Accuracy, Estimate
+from reports.metrics import Accuracy
 from reports.predify_paper import predify_tables
 from reports.records import Record, Store
 
@@ -59,8 +59,8 @@ def test_noise_after_each_iteration(add) -> None:
     assert [column.heading for column in table.columns] == ["iteration 0", "iteration 1", "change"]
     assert table.rows[0].label == "PVGG, sigma 0.5 deviations"
     assert table.rows[0].values[:2] == (Accuracy(1, 4), Accuracy(3, 4))
-    assert isinstance(table.rows[0].values[2], Estimate)
-    assert table.rows[0].values[2].value == pytest.approx(50)
+    assert isinstance(table.rows[0].values[2], Mean)
+    assert table.rows[0].values[2].mean == pytest.approx(50)
     assert any("feedback helps in 0, hurts in 0, and 1 are not clear" in note for note in table.notes)
 
 
@@ -85,7 +85,7 @@ def test_corruption_errors_are_relative_to_the_first_pass(add) -> None:
 
     assert [row.label for row in table.rows] == ["PVGG, mean of 1", "PVGG, fog"]
     for row in table.rows:
-        assert [value.value for value in row.values] == pytest.approx([1.0, 0.5])
+        assert [value.mean for value in row.values] == pytest.approx([1.0, 0.5])
 
 
 def test_a_perfect_first_pass_has_no_ratio(add) -> None:
@@ -121,7 +121,7 @@ def test_projection_is_relative_to_the_first_pass(add) -> None:
         "PVGG, sigma 1 deviations, encoder 1",
         "PVGG, sigma 1 deviations, encoder 2",
     ]
-    assert [[value.value for value in row.values] for row in table.rows] == [
+    assert [[value.mean for value in row.values] for row in table.rows] == [
         pytest.approx([1.0, 0.5]),
         pytest.approx([1.0, 2.0]),
     ]

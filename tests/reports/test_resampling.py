@@ -16,9 +16,9 @@ def test_the_interval_of_a_difference_is_that_of_a_mean() -> None:
     half = 1.96 * (after - before).std(ddof=1) / 2000**0.5
 
     assert found is not None
-    assert found.value == pytest.approx((after - before).mean())
-    assert found.interval.low == pytest.approx(found.value - half, abs=0.01)
-    assert found.interval.high == pytest.approx(found.value + half, abs=0.01)
+    assert found.mean == pytest.approx((after - before).mean())
+    assert found.interval.low == pytest.approx(found.mean - half, abs=0.01)
+    assert found.interval.high == pytest.approx(found.mean + half, abs=0.01)
     assert found.n == 2000
 
 
@@ -28,7 +28,7 @@ def test_pairs_stay_together() -> None:
     found = ratio(values, 2 * values)
 
     assert found is not None
-    assert (found.value, *found.interval) == pytest.approx((0.5, 0.5, 0.5))
+    assert (found.mean, *found.interval) == pytest.approx((0.5, 0.5, 0.5))
 
 
 def test_a_ratio_to_nothing_is_none() -> None:
@@ -41,4 +41,4 @@ def test_points_are_parts_of_a_unit() -> None:
     found = difference(np.array([1.0, 1.0]), np.array([0.0, 1.0]), unit=0.01)
 
     assert found is not None
-    assert found.value == pytest.approx(50)
+    assert found.mean == pytest.approx(50)
