@@ -82,11 +82,11 @@ class _Model:
 def _noise(models: Sequence[_Model]) -> Experiment:
     curves = []
     for model in models:
-        shown = {"clean": model.tables(_is_clean)}
-        for sigma in _settings(model.records, "noise", "sigma"):
-            shown[_noise_name(model, sigma)] = model.tables(_with(sigma, "noise", "sigma", probe=None))
-        if sum(map(bool, shown.values())) < 2:
-            continue
+        noisy = {
+            _noise_name(model, sigma): model.tables(_with(sigma, "noise", "sigma", probe=None))
+            for sigma in _settings(model.records, "noise", "sigma")
+        }
+        shown = {"clean": model.tables(_is_clean)} | noisy if any(noisy.values()) else {}
         for name, tables in shown.items():
             if tables:
                 values = {k: _accuracy(table) for k, table in tables.items()}
