@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from corruptions import compiled, compiled_images
 from corruptions.draws import Draws
 from corruptions.filters import (
     exact_weights,
@@ -77,6 +78,11 @@ def glass_blur(levels: Levels, setting: tuple[float, int, int], draws: Draws, sw
     count, channels, height, width = levels.shape
     source = torch.arange(count * height * width, dtype=torch.int32, device=levels.device)
     for _ in range(rounds):
+        if levels.device.type == "cpu" and not swap:
+            offsets = _offsets(draws, reach, height, width)
+            image = source.view(count, height, width)
+            compiled.run(compiled_images.copy_neighbours, count, offsets, reach, image)
+            continue
         neighbours = _neighbours(draws, reach, height, width)
         step = _swapped(neighbours, reach) if swap else _copied(neighbours, reach)
         source = source.index_select(0, step)
@@ -85,9 +91,14 @@ def glass_blur(levels: Levels, setting: tuple[float, int, int], draws: Draws, sw
     return gaussian_filter(moved.view(levels.shape), sigma)
 
 
+def _offsets(draws: Draws, reach: int, height: int, width: int) -> Int[Tensor, "n 2 rows columns"]:
+    """Draw how far down and right the pixel lies that each inner pixel meets, plus `reach`."""
+    return draws.integers(2 * reach, 2, height - 2 * reach, width - 2 * reach)
+
+
 def _neighbours(draws: Draws, reach: int, height: int, width: int) -> Int[Tensor, "n h w"]:
     """Draw the pixel that each pixel meets, counted through the batch; those at the edge meet themselves."""
-    offsets = draws.integers(2 * reach, 2, height - 2 * reach, width - 2 * reach).sub_(reach)
+    offsets = _offsets(draws, reach, height, width).sub_(reach)
     count = len(draws)
     neighbours = torch.arange(count * height * width, dtype=torch.int32, device=offsets.device)
     neighbours = neighbours.view(count, height, width)

@@ -16,6 +16,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from corruptions import compiled, compiled_images
+
 Border = Literal["nearest", "reflect", "mirror"]
 """aaa|abcd|ddd, cba|abcd|dcb and dcb|abcd|cba: the names of scipy.ndimage."""
 
@@ -94,13 +96,25 @@ def gaussian_filter(
     if radius == 0:
         return planes
     height, width = planes.shape[-2:]
-    # A matrix per axis is fastest for small planes and for wide kernels, a sum of shifts for the others.
-    if max(height, width) <= 64 or radius > 32:
+    # A matrix per axis is fastest for wide kernels.
+    if radius > 32:
         rows = _gaussian_matrix(height, sigma, border, truncate, planes.device)
         columns = _gaussian_matrix(width, sigma, border, truncate, planes.device)
         return (rows @ (planes.double() @ columns.mT)).float()
-    weights = gaussian_weights(sigma, truncate)[radius:].tolist()
-    return symmetric_filter(symmetric_filter(planes, weights, 2, border), weights, 3, border)
+    weights = gaussian_weights(sigma, truncate)[radius:]
+    if planes.device.type == "cpu":
+        result = torch.empty_like(planes)
+        places = (_border_places(size, radius, border) for size in (height, width))
+        flat, filtered = planes.flatten(0, 1), result.flatten(0, 1)
+        compiled.run(compiled.separable, len(flat), flat, weights.astype(np.float32), *places, filtered)
+        return result
+    return symmetric_filter(symmetric_filter(planes, weights.tolist(), 2, border), weights.tolist(), 3, border)
+
+
+@functools.lru_cache(maxsize=64)
+def _border_places(size: int, reach: int, border: Border) -> np.ndarray:
+    """Return the places that -reach to size + reach - 1 stand for."""
+    return border_index(torch.arange(-reach, size + reach), size, border).numpy()
 
 
 @functools.lru_cache(maxsize=64)
@@ -156,6 +170,14 @@ def quadrant_filter(levels: Float[Tensor, "n c h w"], quadrant: np.ndarray) -> F
         quadrant: The kernel's lower right quarter, from its centre: multiples of 2**-15.
     """
     reach = len(quadrant) - 1
+    if levels.device.type == "cpu":
+        result = torch.empty_like(levels)
+        places = (_border_places(size, reach, "mirror") for size in levels.shape[2:])
+        flat, filtered = levels.flatten(0, 1), result.flatten(0, 1)
+        compiled.run(
+            compiled_images.quadrant, len(flat), flat, quadrant.astype(np.float32), *places, filtered
+        )
+        return result
     shifts = Shifts(levels, reach, reach, "mirror")
     total = torch.zeros_like(shifts.read(0, 0))
     run = total.shape[2]
@@ -175,7 +197,7 @@ def motion_filter(
     """Blur whole levels along a line, one angle per image, as ImageMagick's motion blur does.
 
     The kernel is the falling half of a Gaussian over 2 * radius + 1 steps, each step taken to the nearest
-    pixel. Images are sorted by angle, so that those whose step falls on the same pixel go together.
+    pixel.
 
     Args:
         levels: Whole numbers from 0 to 255.
@@ -186,16 +208,33 @@ def motion_filter(
     steps = np.arange(2 * radius + 1)
     weights = np.exp(-(steps**2) / (2 * sigma**2))
     weights = exact_weights(weights / weights.sum())
-    length = int(np.flatnonzero(weights)[-1])
-    order = np.argsort(angles, kind="stable")
-    turned = np.deg2rad(angles[order])
-    rows = np.ceil(np.outer(steps, np.sin(turned)) - 0.5).astype(int)
-    columns = np.ceil(np.outer(steps, np.cos(turned)) - 0.5).astype(int)
+    length = int(np.flatnonzero(weights)[-1]) + 1
+    turned = np.deg2rad(angles)[:, None]
+    down, right = (
+        np.ceil(steps[:length] * np.stack([np.sin(turned), np.cos(turned)]) - 0.5).astype(np.int64)
+    )
+    if levels.device.type == "cpu":
+        result = torch.empty_like(levels)
+        compiled.run(
+            compiled_images.walk, len(levels), levels, down, right, weights[:length].astype(np.float32), result
+        )
+        return result
+    return _walk(levels, down, right, weights[:length])
+
+
+def _walk(
+    levels: Float[Tensor, "n c h w"], down: np.ndarray, right: np.ndarray, weights: np.ndarray
+) -> Float[Tensor, "n c h w"]:
+    """Do as `compiled_images.walk`.
+
+    Images are sorted by their last step, so that those whose steps fall on the same pixels go together.
+    """
+    order = np.lexsort((down[:, -1], right[:, -1]))
     index = torch.from_numpy(order).to(levels.device)
-    margin_rows, margin_columns = (int(np.abs(moves[: length + 1]).max()) for moves in (rows, columns))
-    shifts = Shifts(levels.index_select(0, index), margin_rows, margin_columns, "nearest")
+    margins = (int(np.abs(moves).max()) for moves in (down, right))
+    shifts = Shifts(levels.index_select(0, index), *margins, "nearest")
     total = torch.zeros_like(shifts.read(0, 0))
-    for row, column, weight in zip(rows, columns, weights[: length + 1].tolist(), strict=False):
+    for row, column, weight in zip(down[order].T, right[order].T, weights.tolist(), strict=True):
         bounds = np.flatnonzero(np.diff(row) | np.diff(column)) + 1
         for start, stop in zip([0, *bounds.tolist()], [*bounds.tolist(), len(order)], strict=True):
             moved = shifts.read(int(row[start]), int(column[start]), slice(start, stop))
@@ -230,6 +269,12 @@ def bilinear_sample(
     """Read every plane at fractional positions, one grid of them per image."""
     count, channels, height, width = planes.shape
     flat = planes.flatten(2)
+    if planes.device.type == "cpu":
+        result = torch.empty_like(planes)
+        grids = (grid.expand(count, height, width) for grid in (rows, columns))
+        is_edge = int(border == "reflect")
+        compiled.run(compiled_images.sample, count, flat, *grids, is_edge, result)
+        return result
     top, left = rows.floor(), columns.floor()
     down, right = (rows - top).flatten(1)[:, None], (columns - left).flatten(1)[:, None]
     lines = [_fold(top + offset, height, border).mul_(width) for offset in (0, 1)]

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from corruptions import compiled
 from corruptions.draws import WORD, Draws
 from corruptions.tables import Table
 
@@ -47,6 +48,14 @@ def shot_noise(levels: Levels, setting: float, draws: Draws) -> Levels:
     """Replace every level by a Poisson count of photons, `setting` of which make white."""
     accept, alias = _poisson_tables(setting, levels.device)
     columns = len(accept) // 256
+    if levels.device.type == "cpu":
+        words = draws.long_words(*levels.shape[1:]).flatten(1)
+        counts, tables = torch.empty_like(levels), (accept.view(256, -1), alias.view(256, -1))
+        scale = np.float32(255 / setting)
+        compiled.run(
+            compiled.poisson, len(levels), words, levels.flatten(1), *tables, scale, counts.flatten(1)
+        )
+        return counts
     words = draws.long_words(*levels.shape[1:]).flatten()
     column = words.bitwise_and(columns - 1)
     cell = levels.int().mul_(columns).flatten().add_(column)
