@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 _compile = numba.njit(nogil=True, cache=True, error_model="numpy")
+_inline = numba.njit(inline="always")
 
 
 def run(kernel: Callable[..., None], count: int, *arguments: Any) -> None:
@@ -50,7 +51,7 @@ _FIRST, _SECOND = np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157)
 _FIRST_STEP, _SECOND_STEP = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B)
 
 
-@_compile
+@_inline
 def _high(left: int, right: int) -> int:
     """Return the upper 64 bits of a product."""
     low = (left & _LOW) * (right & _LOW)
@@ -136,68 +137,17 @@ def poisson(
     scale: float,
     counts: np.ndarray,
 ) -> None:
-    """Draw Poisson counts by alias tables [256, columns] and 32-bit words, as levels."""
-    columns = accept.shape[1]
+    """Draw Poisson counts by alias tables [256 * columns] and 32-bit words, as levels."""
+    columns = len(accept) // 256
     bits = 0
     while 1 << bits < columns:
         bits += 1
     for row in range(start, stop):
         for place in range(words.shape[1]):
             word = words[row, place]
-            level = np.int32(levels[row, place])
             column = word & np.int32(columns - 1)
-            is_kept = (word >> np.int32(bits)) < accept[level, column]
-            count = column if is_kept else alias[level, column]
+            cell = np.uint32(levels[row, place]) * np.uint32(columns) + np.uint32(column)
+            is_kept = (word >> np.int32(bits)) < accept[cell]
+            # Arithmetic instead of a branch, which a random condition makes slow.
+            count = alias[cell] + (column - alias[cell]) * np.int32(is_kept)
             counts[row, place] = np.float32(count) * scale
-
-
-@_compile
-def _accumulate(total: np.ndarray, left: np.ndarray, right: np.ndarray, weight: float) -> None:
-    for place in range(len(total)):
-        total[place] += (left[place] + right[place]) * weight
-
-
-@_compile
-def separable(
-    start: int,
-    stop: int,
-    planes: np.ndarray,
-    weights: np.ndarray,
-    rows: np.ndarray,
-    columns: np.ndarray,
-    result: np.ndarray,
-) -> None:
-    """Filter planes [n, h, w] along both axes by symmetric weights, listed from the centre.
-
-    Args:
-        start: The first plane.
-        stop: The plane after the last.
-        planes: What is filtered.
-        weights: Of the centre and of `reach` steps.
-        rows: The row that each of -reach to h + reach - 1 stands for, int64.
-        columns: The same for columns.
-        result: Receives the planes.
-    """
-    height, width = planes.shape[1:]
-    reach = len(weights) - 1
-    total = np.empty(width, np.float32)
-    line = np.empty(width + 2 * reach, np.float32)
-    for plane in range(start, stop):
-        for row in range(height):
-            for place in range(width):
-                total[place] = planes[plane, row, place] * weights[0]
-            for step in range(1, reach + 1):
-                above, below = rows[row + reach - step], rows[row + reach + step]
-                _accumulate(total, planes[plane, above], planes[plane, below], weights[step])
-            for place in range(width + 2 * reach):
-                line[place] = total[columns[place]]
-            target = result[plane, row]
-            for place in range(width):
-                target[place] = line[reach + place] * weights[0]
-            for step in range(1, reach + 1):
-                _accumulate(
-                    target,
-                    line[reach - step : reach - step + width],
-                    line[reach + step : reach + step + width],
-                    weights[step],
-                )

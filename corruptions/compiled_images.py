@@ -4,81 +4,61 @@ from __future__ import annotations
 
 import numpy as np
 
-from corruptions.compiled import _compile
+from corruptions.compiled import _compile, _inline
+
+
+BLOCK = 2048
+"""Values that are summed at a time, so that they stay in the nearest cache."""
 
 
 @_compile
-def quadrant(
-    start: int,
-    stop: int,
-    planes: np.ndarray,
-    kernel: np.ndarray,
-    rows: np.ndarray,
-    columns: np.ndarray,
-    result: np.ndarray,
+def add_pairs(
+    start: int, stop: int, planes: np.ndarray, offsets: np.ndarray, weights: np.ndarray, total: np.ndarray
 ) -> None:
-    """Filter planes [n, h, w] by a kernel given by its lower right quarter.
+    """Write the sum of pairs of readings of flat planes [n, size] times their weights to `total`.
 
-    `rows` and `columns` are the places that -reach to size + reach - 1 stand for, int64.
+    `offsets` int64 [pairs, 2] says where each reading begins. An even number of pairs.
     """
-    height, width = planes.shape[1:]
-    reach = len(kernel) - 1
-    line = np.empty(width + 2 * reach, np.float32)
+    length = total.shape[1]
     for plane in range(start, stop):
-        for row in range(height):
-            target = result[plane, row]
+        flat = planes[plane]
+        for first in range(0, length, BLOCK):
+            target = total[plane, first : first + BLOCK]
+            size = len(target)
             target[:] = 0
-            for down in range(reach + 1):
-                above = planes[plane, rows[row + reach - down]]
-                below = planes[plane, rows[row + reach + down]]
-                share = np.float32(1 if down else 0.5)
-                for place in range(reach, reach + width):
-                    line[place] = (above[place - reach] + below[place - reach]) * share
-                for place in range(reach):
-                    line[place] = line[reach + columns[place]]
-                    line[reach + width + place] = line[reach + columns[reach + width + place]]
-                for right in range(reach + 1):
-                    weight = kernel[down, right] * np.float32(1 if right else 0.5)
-                    if weight:
-                        left_part = line[reach - right : reach - right + width]
-                        right_part = line[reach + right : reach + right + width]
-                        for place in range(width):
-                            target[place] += (left_part[place] + right_part[place]) * weight
+            for pair in range(0, len(weights), 2):
+                one = flat[first + offsets[pair, 0] :][:size]
+                two = flat[first + offsets[pair, 1] :][:size]
+                three = flat[first + offsets[pair + 1, 0] :][:size]
+                four = flat[first + offsets[pair + 1, 1] :][:size]
+                near, far = weights[pair], weights[pair + 1]
+                for place in range(size):
+                    sum_before = target[place] + (one[place] + two[place]) * near
+                    target[place] = sum_before + (three[place] + four[place]) * far
 
 
 @_compile
-def walk(
-    start: int,
-    stop: int,
-    images: np.ndarray,
-    down: np.ndarray,
-    right: np.ndarray,
-    weights: np.ndarray,
-    result: np.ndarray,
+def add_steps(
+    start: int, stop: int, images: np.ndarray, offsets: np.ndarray, weights: np.ndarray, total: np.ndarray
 ) -> None:
-    """Add up weighted readings of images [n, c, h, w] along a line of whole pixels, one line per image.
+    """Write the sum of readings of flat planes [n, c, size] times their weights to `total`.
 
-    The image's edge goes on beyond it. `down` and `right` are int64 [n, steps].
+    `offsets` int64 [n, steps] says where each image's readings begin. An even number of steps.
     """
-    channels, height, width = images.shape[1:]
+    length = total.shape[2]
     for image in range(start, stop):
-        margin = np.abs(right[image]).max()
-        line = np.empty((height, width + 2 * margin), np.float32)
-        for channel in range(channels):
-            plane = images[image, channel]
-            line[:, :margin] = plane[:, :1]
-            line[:, margin : margin + width] = plane
-            line[:, margin + width :] = plane[:, width - 1 :]
-            for row in range(height):
-                target = result[image, channel, row]
+        for channel in range(images.shape[1]):
+            flat = images[image, channel]
+            for first in range(0, length, BLOCK):
+                target = total[image, channel, first : first + BLOCK]
+                size = len(target)
                 target[:] = 0
-                for step in range(len(weights)):
-                    source = min(max(row + down[image, step], 0), height - 1)
-                    first = margin + right[image, step]
-                    part = line[source, first : first + width]
-                    weight = weights[step]
-                    for place in range(width):
-                        target[place] += part[place] * weight
+                for step in range(0, len(weights), 2):
+                    one = flat[first + offsets[image, step] :][:size]
+                    two = flat[first + offsets[image, step + 1] :][:size]
+                    near, far = weights[step], weights[step + 1]
+                    for place in range(size):
+                        target[place] = (target[place] + one[place] * near) + two[place] * far
 
 
 @_compile
@@ -103,9 +83,10 @@ def sample(
                 y, x = rows[image, row, column], columns[image, row, column]
                 top, left = np.floor(y), np.floor(x)
                 down, right = y - top, x - left
-                upper = _fold(int(top), height, is_edge) * width
-                lower = _fold(int(top) + 1, height, is_edge) * width
-                near, far = _fold(int(left), width, is_edge), _fold(int(left) + 1, width, is_edge)
+                upper = _fold(np.int64(top), height, is_edge) * np.uint64(width)
+                lower = _fold(np.int64(top) + 1, height, is_edge) * np.uint64(width)
+                near = _fold(np.int64(left), width, is_edge)
+                far = _fold(np.int64(left) + 1, width, is_edge)
                 for channel in range(channels):
                     flat = images[image, channel]
                     first = (flat[upper + far] - flat[upper + near]) * right + flat[upper + near]
@@ -113,14 +94,14 @@ def sample(
                     result[image, channel, row, column] = (second - first) * down + first
 
 
-@_compile
+@_inline
 def _fold(position: int, size: int, is_edge: int) -> int:
     """Mirror a position less than one size outside; farther ones go to the edge."""
     if position < 0:
         position = -position - is_edge
     if position > size - 1:
         position = 2 * (size - 1) + is_edge - position
-    return min(max(position, 0), size - 1)
+    return np.uint64(min(max(position, 0), size - 1))
 
 
 @_compile

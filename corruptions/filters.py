@@ -80,6 +80,55 @@ class Shifts:
         """Return a sum of readings without the columns that belong to no pixel."""
         return total.view(*self._shape[:3], -1)[..., : self._shape[3]]
 
+    def add_pairs(
+        self, pairs: list[tuple[int, int, int, int]], weights: list[float]
+    ) -> Float[Tensor, "n c h w"]:
+        """Return the sum of pairs of readings (down, right, down, right), each times its weight."""
+        if self._padded.device.type == "cpu":
+            # Two pairs are added at a time.
+            even = len(pairs) + len(pairs) % 2
+            factors = np.zeros(even, np.float32)
+            factors[: len(pairs)] = weights
+            places = np.array([*pairs, *pairs[:1]])[:even].reshape(-1, 2, 2)
+            planes, total = self._padded.flatten(2).flatten(0, 1), self._empty()
+            offsets = self._offsets(places[..., 0], places[..., 1])
+            compiled.run(
+                compiled_images.add_pairs, len(planes), planes, offsets, factors, total.flatten(0, 1)
+            )
+            return self.crop(total)
+        total = torch.zeros_like(self.read(0, 0))
+        pair = torch.empty_like(total)
+        for (down, right, other_down, other_right), weight in zip(pairs, weights, strict=True):
+            torch.add(self.read(down, right), self.read(other_down, other_right), out=pair)
+            total.add_(pair.mul_(weight))
+        return self.crop(total)
+
+    def add_steps(
+        self, down: np.ndarray, right: np.ndarray, weights: np.ndarray
+    ) -> Float[Tensor, "n c h w"]:
+        """Return the sum of readings times their weights; every image has its own [n, steps]."""
+        if self._padded.device.type == "cpu":
+            # Two steps are added at a time.
+            odd = (0, len(weights) % 2)
+            offsets = np.pad(self._offsets(down, right), ((0, 0), odd))
+            factors, total = np.pad(weights.astype(np.float32), odd), self._empty()
+            images = self._padded.flatten(2)
+            compiled.run(compiled_images.add_steps, len(images), images, offsets, factors, total)
+            return self.crop(total)
+        total = torch.zeros_like(self.read(0, 0))
+        for row, column, weight in zip(down.T, right.T, weights.tolist(), strict=True):
+            bounds = np.flatnonzero(np.diff(row) | np.diff(column)) + 1
+            for start, stop in zip([0, *bounds.tolist()], [*bounds.tolist(), len(row)], strict=True):
+                moved = self.read(int(row[start]), int(column[start]), slice(start, stop))
+                total[start:stop].add_(moved, alpha=weight)
+        return self.crop(total)
+
+    def _empty(self) -> Float[Tensor, "n c run"]:
+        return torch.empty(*self._shape[:2], self._shape[2] * self._padded.shape[3])
+
+    def _offsets(self, down: np.ndarray, right: np.ndarray) -> np.ndarray:
+        return (self._rows + down) * self._padded.shape[3] + self._columns + right
+
 
 def gaussian_weights(sigma: float, truncate: float) -> np.ndarray:
     """Return the weights of a Gaussian cut at `truncate` standard deviations, as scipy.ndimage does."""
@@ -101,20 +150,8 @@ def gaussian_filter(
         rows = _gaussian_matrix(height, sigma, border, truncate, planes.device)
         columns = _gaussian_matrix(width, sigma, border, truncate, planes.device)
         return (rows @ (planes.double() @ columns.mT)).float()
-    weights = gaussian_weights(sigma, truncate)[radius:]
-    if planes.device.type == "cpu":
-        result = torch.empty_like(planes)
-        places = (_border_places(size, radius, border) for size in (height, width))
-        flat, filtered = planes.flatten(0, 1), result.flatten(0, 1)
-        compiled.run(compiled.separable, len(flat), flat, weights.astype(np.float32), *places, filtered)
-        return result
-    return symmetric_filter(symmetric_filter(planes, weights.tolist(), 2, border), weights.tolist(), 3, border)
-
-
-@functools.lru_cache(maxsize=64)
-def _border_places(size: int, reach: int, border: Border) -> np.ndarray:
-    """Return the places that -reach to size + reach - 1 stand for."""
-    return border_index(torch.arange(-reach, size + reach), size, border).numpy()
+    weights = gaussian_weights(sigma, truncate)[radius:].tolist()
+    return symmetric_filter(symmetric_filter(planes, weights, 2, border), weights, 3, border)
 
 
 @functools.lru_cache(maxsize=64)
@@ -133,13 +170,9 @@ def symmetric_filter(planes: Tensor, weights: list[float], axis: int, border: Bo
     """Filter along axis 2 or 3 by weights that are listed from the centre outwards."""
     reach = len(weights) - 1
     shifts = Shifts(planes, reach if axis == 2 else 0, reach if axis == 3 else 0, border)
-    total = shifts.read(0, 0) * weights[0]
-    pair = torch.empty_like(total)
-    for step, weight in enumerate(weights[1:], start=1):
-        down, right = (step, 0) if axis == 2 else (0, step)
-        torch.add(shifts.read(-down, -right), shifts.read(down, right), out=pair)
-        total.add_(pair.mul_(weight))
-    return shifts.crop(total)
+    steps = range(reach + 1)
+    pairs = [(-step, 0, step, 0) if axis == 2 else (0, -step, 0, step) for step in steps]
+    return shifts.add_pairs(pairs, [weights[0] / 2, *weights[1:]])
 
 
 def exact_weights(weights: np.ndarray, copies: np.ndarray | int = 1) -> np.ndarray:
@@ -170,25 +203,13 @@ def quadrant_filter(levels: Float[Tensor, "n c h w"], quadrant: np.ndarray) -> F
         quadrant: The kernel's lower right quarter, from its centre: multiples of 2**-15.
     """
     reach = len(quadrant) - 1
-    if levels.device.type == "cpu":
-        result = torch.empty_like(levels)
-        places = (_border_places(size, reach, "mirror") for size in levels.shape[2:])
-        flat, filtered = levels.flatten(0, 1), result.flatten(0, 1)
-        compiled.run(
-            compiled_images.quadrant, len(flat), flat, quadrant.astype(np.float32), *places, filtered
-        )
-        return result
-    shifts = Shifts(levels, reach, reach, "mirror")
-    total = torch.zeros_like(shifts.read(0, 0))
-    run = total.shape[2]
-    for down, weights in enumerate(quadrant.tolist()):
-        rows = shifts.read(down, -reach, surplus=2 * reach)
-        if down:
-            rows = rows + shifts.read(-down, -reach, surplus=2 * reach)
-        for right, weight in enumerate(weights):
-            for column in {right, -right} if weight else ():
-                total.add_(rows.narrow(2, reach + column, run), alpha=weight)
-    return shifts.crop(total)
+    pairs, weights = [], []
+    for (down, right), weight in np.ndenumerate(quadrant):
+        if weight:
+            mirrored = {(down, right), (down, -right)} if down else {(0, right)}
+            pairs += [(-rows, -columns, rows, columns) for rows, columns in mirrored]
+            weights += [weight if down or right else weight / 2] * len(mirrored)
+    return Shifts(levels, reach, reach, "mirror").add_pairs(pairs, weights)
 
 
 def motion_filter(
@@ -213,33 +234,12 @@ def motion_filter(
     down, right = (
         np.ceil(steps[:length] * np.stack([np.sin(turned), np.cos(turned)]) - 0.5).astype(np.int64)
     )
-    if levels.device.type == "cpu":
-        result = torch.empty_like(levels)
-        compiled.run(
-            compiled_images.walk, len(levels), levels, down, right, weights[:length].astype(np.float32), result
-        )
-        return result
-    return _walk(levels, down, right, weights[:length])
-
-
-def _walk(
-    levels: Float[Tensor, "n c h w"], down: np.ndarray, right: np.ndarray, weights: np.ndarray
-) -> Float[Tensor, "n c h w"]:
-    """Do as `compiled_images.walk`.
-
-    Images are sorted by their last step, so that those whose steps fall on the same pixels go together.
-    """
-    order = np.lexsort((down[:, -1], right[:, -1]))
-    index = torch.from_numpy(order).to(levels.device)
     margins = (int(np.abs(moves).max()) for moves in (down, right))
+    # Images of neighbouring angles, whose steps fall on the same pixels, go together on a GPU.
+    order = np.argsort(angles, kind="stable")
+    index = torch.from_numpy(order).to(levels.device)
     shifts = Shifts(levels.index_select(0, index), *margins, "nearest")
-    total = torch.zeros_like(shifts.read(0, 0))
-    for row, column, weight in zip(down[order].T, right[order].T, weights.tolist(), strict=True):
-        bounds = np.flatnonzero(np.diff(row) | np.diff(column)) + 1
-        for start, stop in zip([0, *bounds.tolist()], [*bounds.tolist(), len(order)], strict=True):
-            moved = shifts.read(int(row[start]), int(column[start]), slice(start, stop))
-            total[start:stop].add_(moved, alpha=weight)
-    return shifts.crop(total).index_select(0, index.argsort())
+    return shifts.add_steps(down[order], right[order], weights[:length]).index_select(0, index.argsort())
 
 
 def interpolate_rows(planes: Float[Tensor, "n c h w"], positions: np.ndarray) -> Float[Tensor, "n c H w"]:

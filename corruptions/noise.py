@@ -50,11 +50,9 @@ def shot_noise(levels: Levels, setting: float, draws: Draws) -> Levels:
     columns = len(accept) // 256
     if levels.device.type == "cpu":
         words = draws.long_words(*levels.shape[1:]).flatten(1)
-        counts, tables = torch.empty_like(levels), (accept.view(256, -1), alias.view(256, -1))
-        scale = np.float32(255 / setting)
-        compiled.run(
-            compiled.poisson, len(levels), words, levels.flatten(1), *tables, scale, counts.flatten(1)
-        )
+        counts, scale = torch.empty_like(levels), np.float32(255 / setting)
+        flat = levels.flatten(1)
+        compiled.run(compiled.poisson, len(flat), words, flat, accept, alias, scale, counts.flatten(1))
         return counts
     words = draws.long_words(*levels.shape[1:]).flatten()
     column = words.bitwise_and(columns - 1)
