@@ -77,31 +77,37 @@ def sample(
     """
     channels = images.shape[1]
     height, width = rows.shape[1:]
+    places = np.empty((4, width), np.uint32)
+    shares = np.empty((2, width), np.float32)
     for image in range(start, stop):
         for row in range(height):
             for column in range(width):
                 y, x = rows[image, row, column], columns[image, row, column]
                 top, left = np.floor(y), np.floor(x)
-                down, right = y - top, x - left
-                upper = _fold(np.int64(top), height, is_edge) * np.uint64(width)
-                lower = _fold(np.int64(top) + 1, height, is_edge) * np.uint64(width)
-                near = _fold(np.int64(left), width, is_edge)
-                far = _fold(np.int64(left) + 1, width, is_edge)
-                for channel in range(channels):
-                    flat = images[image, channel]
-                    first = (flat[upper + far] - flat[upper + near]) * right + flat[upper + near]
-                    second = (flat[lower + far] - flat[lower + near]) * right + flat[lower + near]
-                    result[image, channel, row, column] = (second - first) * down + first
+                shares[0, column], shares[1, column] = y - top, x - left
+                upper = _fold(np.int32(top), height, is_edge) * width
+                lower = _fold(np.int32(top) + 1, height, is_edge) * width
+                near = _fold(np.int32(left), width, is_edge)
+                far = _fold(np.int32(left) + 1, width, is_edge)
+                places[0, column], places[1, column] = upper + near, upper + far
+                places[2, column], places[3, column] = lower + near, lower + far
+            for channel in range(channels):
+                flat = images[image, channel]
+                target = result[image, channel, row]
+                for column in range(width):
+                    right = shares[1, column]
+                    one, two = flat[places[0, column]], flat[places[1, column]]
+                    three, four = flat[places[2, column]], flat[places[3, column]]
+                    first, second = (two - one) * right + one, (four - three) * right + three
+                    target[column] = (second - first) * shares[0, column] + first
 
 
 @_inline
 def _fold(position: int, size: int, is_edge: int) -> int:
     """Mirror a position less than one size outside; farther ones go to the edge."""
-    if position < 0:
-        position = -position - is_edge
-    if position > size - 1:
-        position = 2 * (size - 1) + is_edge - position
-    return np.uint64(min(max(position, 0), size - 1))
+    inside = max(position, -position - is_edge)
+    inside = min(inside, 2 * (size - 1) + is_edge - inside)
+    return max(inside, 0)
 
 
 @_compile

@@ -34,17 +34,21 @@ def border_index(positions: Tensor, size: int, border: Border) -> Tensor:
 
 
 def pad(
-    planes: Float[Tensor, "n c h w"], rows: int, columns: int, border: Border
+    planes: Float[Tensor, "n c h w"], rows: int, columns: int, border: Border, more: int = 0
 ) -> Float[Tensor, "n c H W"]:
-    """Return the planes with a border of `rows` above and below and `columns` left and right."""
+    """Return the planes with a border of `rows` above and below and `columns` left and right.
+
+    There are `more` rows below.
+    """
     height, width = planes.shape[-2:]
+    margins = (columns, columns, rows, rows + more)
     if border == "nearest":
-        return torch.nn.functional.pad(planes, (columns, columns, rows, rows), mode="replicate")
-    if border == "mirror" and rows < height and columns < width:
-        return torch.nn.functional.pad(planes, (columns, columns, rows, rows), mode="reflect")
-    for axis, reach, size in ((2, rows, height), (3, columns, width)):
-        if reach:
-            positions = torch.arange(-reach, size + reach, device=planes.device)
+        return torch.nn.functional.pad(planes, margins, mode="replicate")
+    if border == "mirror" and rows + more < height and columns < width:
+        return torch.nn.functional.pad(planes, margins, mode="reflect")
+    for axis, reach, after, size in ((2, rows, rows + more, height), (3, columns, columns, width)):
+        if after:
+            positions = torch.arange(-reach, size + after, device=planes.device)
             planes = planes.index_select(axis, border_index(positions, size, border))
     return planes
 
@@ -59,9 +63,8 @@ class Shifts:
     def __init__(self, planes: Float[Tensor, "n c h w"], rows: int, columns: int, border: Border) -> None:
         self._shape = planes.shape
         self._rows, self._columns = rows, columns
-        padded = pad(planes, rows, columns, border)
         # One more row, so that a reading shifted to the right does not run out of memory.
-        self._padded = torch.nn.functional.pad(padded, (0, 0, 0, 1)).contiguous()
+        self._padded = pad(planes, rows, columns, border, more=1).contiguous()
 
     def read(
         self, down: int, right: int, part: slice = slice(None), surplus: int = 0
@@ -234,8 +237,10 @@ def motion_filter(
     down, right = (
         np.ceil(steps[:length] * np.stack([np.sin(turned), np.cos(turned)]) - 0.5).astype(np.int64)
     )
-    margins = (int(np.abs(moves).max()) for moves in (down, right))
-    # Images of neighbouring angles, whose steps fall on the same pixels, go together on a GPU.
+    margins = [int(np.abs(moves).max()) for moves in (down, right)]
+    if levels.device.type == "cpu":
+        return Shifts(levels, *margins, "nearest").add_steps(down, right, weights[:length])
+    # Images of neighbouring angles, whose steps fall on the same pixels, go together.
     order = np.argsort(angles, kind="stable")
     index = torch.from_numpy(order).to(levels.device)
     shifts = Shifts(levels.index_select(0, index), *margins, "nearest")
