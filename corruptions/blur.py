@@ -76,13 +76,11 @@ def glass_blur(levels: Levels, setting: tuple[float, int, int], draws: Draws, sw
     sigma, reach, rounds = setting
     blurred = gaussian_filter(levels, sigma).add(2**-10).floor_()
     count, channels, height, width = levels.shape
+    if levels.device.type == "cpu" and not swap:
+        moved = _copy_neighbours(blurred, reach, rounds, draws)
+        return gaussian_filter(moved, sigma)
     source = torch.arange(count * height * width, dtype=torch.int32, device=levels.device)
     for _ in range(rounds):
-        if levels.device.type == "cpu" and not swap:
-            offsets = _offsets(draws, reach, height, width)
-            image = source.view(count, height, width)
-            compiled.run(compiled_images.copy_neighbours, count, offsets, reach, image)
-            continue
         neighbours = _neighbours(draws, reach, height, width)
         step = _swapped(neighbours, reach) if swap else _copied(neighbours, reach)
         source = source.index_select(0, step)
@@ -91,14 +89,21 @@ def glass_blur(levels: Levels, setting: tuple[float, int, int], draws: Draws, sw
     return gaussian_filter(moved.view(levels.shape), sigma)
 
 
-def _offsets(draws: Draws, reach: int, height: int, width: int) -> Int[Tensor, "n 2 rows columns"]:
-    """Draw how far down and right the pixel lies that each inner pixel meets, plus `reach`."""
-    return draws.integers(2 * reach, 2, height - 2 * reach, width - 2 * reach)
+def _copy_neighbours(levels: Levels, reach: int, rounds: int, draws: Draws) -> Levels:
+    count, _, height, width = levels.shape
+    source = torch.arange(height * width, dtype=torch.int32).repeat(count, 1)
+    for _ in range(rounds):
+        words = draws.short_words(2, height - 2 * reach, width - 2 * reach)
+        grid = source.view(count, height, width)
+        compiled.run(compiled_images.copy_neighbours, count, words, reach, grid)
+    moved = torch.empty_like(levels)
+    compiled.run(compiled_images.move, count, source, levels.flatten(2), moved.flatten(2))
+    return moved
 
 
 def _neighbours(draws: Draws, reach: int, height: int, width: int) -> Int[Tensor, "n h w"]:
     """Draw the pixel that each pixel meets, counted through the batch; those at the edge meet themselves."""
-    offsets = _offsets(draws, reach, height, width).sub_(reach)
+    offsets = draws.integers(2 * reach, 2, height - 2 * reach, width - 2 * reach).sub_(reach)
     count = len(draws)
     neighbours = torch.arange(count * height * width, dtype=torch.int32, device=offsets.device)
     neighbours = neighbours.view(count, height, width)

@@ -111,16 +111,117 @@ def _fold(position: int, size: int, is_edge: int) -> int:
 
 
 @_compile
-def copy_neighbours(start: int, stop: int, offsets: np.ndarray, reach: int, source: np.ndarray) -> None:
-    """Overwrite every inner pixel by the one at its offset, from the last to the first, as published.
+def copy_neighbours(start: int, stop: int, words: np.ndarray, reach: int, source: np.ndarray) -> None:
+    """Overwrite every inner pixel by a near one, from the last to the first, as published.
 
-    `source` int32 [n, h, w] holds where each pixel's value came from; `offsets` are [n, 2, h, w], of the
-    inner pixels.
+    `source` int32 [n, h, w] holds where each pixel's value came from; uint16 `words` [n, 2, h, w], of the
+    inner pixels, say how far down and right, from -reach to reach - 1, the near one lies.
     """
     height, width = source.shape[1:]
+    span, bits = np.uint32(2 * reach), np.uint32(16)
     for image in range(start, stop):
+        flat = source[image].reshape(height * width)
         for row in range(height - reach, reach, -1):
+            downs, rights = words[image, 0, row - reach - 1], words[image, 1, row - reach - 1]
             for column in range(width - reach, reach, -1):
-                down = offsets[image, 0, row - reach - 1, column - reach - 1] - reach
-                right = offsets[image, 1, row - reach - 1, column - reach - 1] - reach
-                source[image, row, column] = source[image, row + down, column + right]
+                down = np.int32((downs[column - reach - 1] * span) >> bits) - reach
+                right = np.int32((rights[column - reach - 1] * span) >> bits) - reach
+                place = row * width + column
+                flat[np.uint32(place)] = flat[np.uint32(place + down * width + right)]
+
+
+@_compile
+def move(start: int, stop: int, source: np.ndarray, images: np.ndarray, result: np.ndarray) -> None:
+    """Copy the pixels of images [n, c, size] that `source` int32 [n, size] names."""
+    for image in range(start, stop):
+        for channel in range(images.shape[1]):
+            flat, target = images[image, channel], result[image, channel]
+            for place in range(len(flat)):
+                target[place] = flat[np.uint32(source[image, place])]
+
+
+@_compile
+def pixelate(
+    start: int,
+    stop: int,
+    planes: np.ndarray,
+    row_boxes: np.ndarray,
+    column_boxes: np.ndarray,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    result: np.ndarray,
+) -> None:
+    """Average boxes of rows, then of columns, rounding each, and repeat them over the image.
+
+    Boxes are int64 [boxes, 2], first and behind the last; `rows` and `columns` name the box of each pixel
+    of the result [n, h, w].
+    """
+    height, width = planes.shape[1:]
+    line, small = np.empty(width, np.float32), np.empty(len(column_boxes), np.float32)
+    half = np.float32(0.5)
+    for plane in range(start, stop):
+        before = -1
+        for row in range(height):
+            target = result[plane, row]
+            if rows[row] == before:
+                target[:] = result[plane, row - 1]
+                continue
+            before = rows[row]
+            first, last = row_boxes[before]
+            line[:] = planes[plane, first]
+            for other in range(first + 1, last):
+                addend = planes[plane, other]
+                for place in range(width):
+                    line[place] += addend[place]
+            size = np.float32(last - first)
+            for place in range(width):
+                line[place] = np.floor(line[place] / size + half)
+            for box in range(len(column_boxes)):
+                left, right = column_boxes[box]
+                total = line[left]
+                for place in range(left + 1, right):
+                    total += line[np.uint64(place)]
+                small[box] = np.floor(total / np.float32(right - left) + half)
+            for place in range(width):
+                target[place] = small[columns[place]]
+
+
+@_compile
+def plasma(start: int, stop: int, noise: np.ndarray, decay: float, heights: np.ndarray) -> None:
+    """Do as `corruptions.plasma._grow`: heights [n, size, size] from noise [n, size**2] in (-1, 1)."""
+    size = heights.shape[1]
+    quarter = np.float32(4)
+    for image in range(start, stop):
+        land, bumps = heights[image], noise[image]
+        land[0, 0] = 0
+        step, used, wobble = size, 0, 100.0
+        while step >= 2:
+            half, count = step // 2, size // step
+            scale = np.float32(wobble**2)
+            for row in range(count):
+                here, below = land[row * step], land[(row + 1) % count * step]
+                target, share = land[row * step + half], bumps[used + row * count :]
+                for column in range(count):
+                    left, right = column * step, (column + 1) % count * step
+                    total = (here[left] + below[left]) + (here[right] + below[right])
+                    target[left + half] = total / quarter + share[column] * scale
+            used += count**2
+            for row in range(count):
+                above = land[(row - 1) % count * step + half]
+                here, centre = land[row * step], land[row * step + half]
+                share = bumps[used + row * count :]
+                for column in range(count):
+                    left, right = column * step, (column + 1) % count * step
+                    total = (centre[left + half] + above[left + half]) + here[left] + here[right]
+                    here[left + half] = total / quarter + share[column] * scale
+            used += count**2
+            for row in range(count):
+                here, below = land[row * step], land[(row + 1) % count * step]
+                centre, share = land[row * step + half], bumps[used + row * count :]
+                for column in range(count):
+                    left = column * step
+                    before = (column - 1) % count * step
+                    total = (centre[left + half] + centre[before + half]) + here[left] + below[left]
+                    centre[left] = total / quarter + share[column] * scale
+            used += count**2
+            step, wobble = half, wobble / decay

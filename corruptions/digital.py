@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from corruptions import jpeg
+from corruptions import compiled, compiled_images, jpeg
 from corruptions.draws import Draws
 from corruptions.filters import bilinear_sample, gaussian_filter
 from corruptions.tables import Table
@@ -104,6 +104,13 @@ def pixelate(levels: Levels, setting: float, draws: Draws) -> Levels:
     """Reduce by averaging boxes of pixels, and enlarge by repeating pixels."""
     height, width = levels.shape[-2:]
     rows, columns = int(height * setting), int(width * setting)
+    if levels.device.type == "cpu":
+        boxes = (np.stack(_boxes(*sizes), 1) for sizes in ((height, rows), (width, columns)))
+        places = (_repeats(*sizes, levels.device) for sizes in ((rows, height), (columns, width)))
+        result = torch.empty_like(levels)
+        planes, repeated = levels.flatten(0, 1), result.flatten(0, 1)
+        compiled.run(compiled_images.pixelate, len(planes), planes, *boxes, *places, repeated)
+        return result
     # Rows are cheaper to pick than columns, so columns are made rows and back.
     reduced = _box_rows(_box_rows(levels, rows).mT.contiguous(), columns)
     wide = reduced.index_select(2, _repeats(columns, width, levels.device)).mT.contiguous()

@@ -62,10 +62,13 @@ class Draws:
         self._used += blocks
         return words.view(f"uint{bits}")[:, :count]
 
+    def short_words(self, *shape: int) -> np.ndarray:
+        """Draw 16 random bits each, a uint16 array [n, *shape] on the CPU."""
+        return self._raw(int(np.prod(shape)), 16).reshape(len(self), *shape)
+
     def words(self, *shape: int) -> Int[Tensor, "n ..."]:
         """Draw integers from 0 to 2**16 - 1, an int32 tensor of `shape` per image."""
-        raw = self._raw(int(np.prod(shape)), 16).reshape(len(self), *shape)
-        return torch.from_numpy(raw).int().to(self._device)
+        return torch.from_numpy(self.short_words(*shape)).int().to(self._device)
 
     def long_words(self, *shape: int) -> Int[Tensor, "n ..."]:
         """Draw 32 random bits each, an int32 tensor of `shape` per image (so half are negative)."""

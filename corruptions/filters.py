@@ -46,6 +46,11 @@ def pad(
         return torch.nn.functional.pad(planes, margins, mode="replicate")
     if border == "mirror" and rows + more < height and columns < width:
         return torch.nn.functional.pad(planes, margins, mode="reflect")
+    if border == "reflect" and max(rows + more, columns) <= min(height, width):
+        above, below = planes[:, :, :rows].flip(2), planes[:, :, height - rows - more :].flip(2)
+        planes = torch.cat([above, planes, below], 2)
+        left, right = planes[..., :columns].flip(3), planes[..., width - columns :].flip(3)
+        return torch.cat([left, planes, right], 3)
     for axis, reach, after, size in ((2, rows, rows + more, height), (3, columns, columns, width)):
         if after:
             positions = torch.arange(-reach, size + after, device=planes.device)

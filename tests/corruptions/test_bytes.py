@@ -29,7 +29,7 @@ DIGESTS = {
     "contrast": "b3cacda6cc2d02f7",
     "elastic_transform": "15c729ac568ca9c5",
     "pixelate": "c88bfa1a0c1d99d7",
-    "jpeg_compression": "191bfa92975f5856",
+    "jpeg_compression": "3c080e2b935ed8d2",
     "saturate": "c652da3722d3ba02",
     "dotted_line": "0924bc6136d1e8aa",
 }
