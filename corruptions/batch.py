@@ -78,7 +78,7 @@ def apply(
 
 def _read(images: Tensor) -> Tensor:
     """Return numbers in [0, 1] as whole levels."""
-    if images.device.type != "cpu":
+    if not compiled.is_used(images.device):
         return images.mul(255).round_()
     images = images.contiguous()
     levels = torch.empty_like(images)
@@ -88,7 +88,7 @@ def _read(images: Tensor) -> Tensor:
 
 def _write(levels: Tensor, result: Tensor) -> None:
     """Truncate levels to 8 bits and write them as numbers in [0, 1]."""
-    if levels.device.type != "cpu" or result.dtype != torch.float32:
+    if not compiled.is_used(levels.device) or result.dtype != torch.float32:
         result.copy_(levels.add(TRUNCATION_SLACK).floor_().clamp_(0, 255).div_(255))
         return
     slack, target = np.float32(TRUNCATION_SLACK), result.flatten(1)

@@ -76,7 +76,7 @@ def glass_blur(levels: Levels, setting: tuple[float, int, int], draws: Draws, sw
     sigma, reach, rounds = setting
     blurred = gaussian_filter(levels, sigma).add(2**-10).floor_()
     count, channels, height, width = levels.shape
-    if levels.device.type == "cpu" and not swap:
+    if compiled.is_used(levels.device) and not swap:
         moved = _copy_neighbours(blurred, reach, rounds, draws)
         return gaussian_filter(moved, sigma)
     source = torch.arange(count * height * width, dtype=torch.int32, device=levels.device)

@@ -11,6 +11,7 @@ that threads can share a batch.
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,8 +21,13 @@ import numba
 import numpy as np
 import torch
 
-_compile = numba.njit(nogil=True, cache=True, error_model="numpy")
-_inline = numba.njit(inline="always")
+compile_loop = numba.njit(nogil=True, cache=True, error_model="numpy")
+inline_loop = numba.njit(inline="always")
+
+
+def is_used(device: torch.device) -> bool:
+    """Return whether a device has compiled loops."""
+    return device.type == "cpu"
 
 
 def run(kernel: Callable[..., None], count: int, *arguments: Any) -> None:
@@ -32,7 +38,7 @@ def run(kernel: Callable[..., None], count: int, *arguments: Any) -> None:
         kernel(0, count, *arrays)
         return
     bounds = [count * place // threads for place in range(threads + 1)]
-    calls = [_pool().submit(kernel, *part, *arrays) for part in zip(bounds[:-1], bounds[1:], strict=True)]
+    calls = [_pool().submit(kernel, *part, *arrays) for part in itertools.pairwise(bounds)]
     for call in calls:
         call.result()
 
@@ -51,8 +57,8 @@ _FIRST, _SECOND = np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157)
 _FIRST_STEP, _SECOND_STEP = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B)
 
 
-@_inline
-def _high(left: int, right: int) -> int:
+@inline_loop
+def _high(left: np.uint64, right: np.uint64) -> np.uint64:
     """Return the upper 64 bits of a product."""
     low = (left & _LOW) * (right & _LOW)
     middle = (left >> _HALF) * (right & _LOW) + (low >> _HALF)
@@ -60,10 +66,8 @@ def _high(left: int, right: int) -> int:
     return (left >> _HALF) * (right >> _HALF) + (middle >> _HALF) + (other >> _HALF)
 
 
-@_compile
-def philox(
-    start: int, stop: int, words: np.ndarray, key: np.ndarray, used: int, indices: np.ndarray
-) -> None:
+@compile_loop
+def philox(start: int, stop: int, words: np.ndarray, key: np.ndarray, used: int, indices: np.ndarray) -> None:
     """Fill rows of uint64 `words` with Philox4x64-10, as NumPy's bit generator would.
 
     The counter of a row starts at (`used`, 0, its index, 0); `LANES` counters go together, so that the
@@ -98,7 +102,7 @@ def philox(
                 words[row, place + 3] = four[lane]
 
 
-@_compile
+@compile_loop
 def look_up(start: int, stop: int, words: np.ndarray, table: np.ndarray, picked: np.ndarray) -> None:
     """Replace 16-bit words [n, ...] by the entries of a table of 2**16."""
     for row in range(start, stop):
@@ -106,7 +110,7 @@ def look_up(start: int, stop: int, words: np.ndarray, table: np.ndarray, picked:
             picked[row, place] = table[words[row, place]]
 
 
-@_compile
+@compile_loop
 def to_levels(start: int, stop: int, images: np.ndarray, levels: np.ndarray) -> None:
     """Round numbers in [0, 1] to whole levels, halves to even."""
     # In a float32 of this size the last bit is 1, so adding it rounds.
@@ -116,7 +120,7 @@ def to_levels(start: int, stop: int, images: np.ndarray, levels: np.ndarray) -> 
             levels[row, place] = (images[row, place] * np.float32(255) + magic) - magic
 
 
-@_compile
+@compile_loop
 def from_levels(start: int, stop: int, levels: np.ndarray, slack: float, images: np.ndarray) -> None:
     """Truncate levels to whole ones from 0 to 255 and write them as numbers in [0, 1]."""
     for row in range(start, stop):
@@ -126,7 +130,7 @@ def from_levels(start: int, stop: int, levels: np.ndarray, slack: float, images:
             images[row, place] = np.float32(np.int32(level)) / np.float32(255)
 
 
-@_compile
+@compile_loop
 def poisson(
     start: int,
     stop: int,

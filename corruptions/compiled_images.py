@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from corruptions.compiled import _compile, _inline
-
+from corruptions.compiled import compile_loop, inline_loop
 
 BLOCK = 2048
 """Values that are summed at a time, so that they stay in the nearest cache."""
 
 
-@_compile
+@compile_loop
 def add_pairs(
     start: int, stop: int, planes: np.ndarray, offsets: np.ndarray, weights: np.ndarray, total: np.ndarray
 ) -> None:
@@ -37,7 +38,7 @@ def add_pairs(
                     target[place] = sum_before + (three[place] + four[place]) * far
 
 
-@_compile
+@compile_loop
 def add_steps(
     start: int, stop: int, images: np.ndarray, offsets: np.ndarray, weights: np.ndarray, total: np.ndarray
 ) -> None:
@@ -61,7 +62,7 @@ def add_steps(
                         target[place] = (target[place] + one[place] * near) + two[place] * far
 
 
-@_compile
+@compile_loop
 def sample(
     start: int,
     stop: int,
@@ -102,15 +103,15 @@ def sample(
                     target[column] = (second - first) * shares[0, column] + first
 
 
-@_inline
-def _fold(position: int, size: int, is_edge: int) -> int:
+@inline_loop
+def _fold(position: Any, size: int, is_edge: int) -> Any:
     """Mirror a position less than one size outside; farther ones go to the edge."""
     inside = max(position, -position - is_edge)
     inside = min(inside, 2 * (size - 1) + is_edge - inside)
     return max(inside, 0)
 
 
-@_compile
+@compile_loop
 def copy_neighbours(start: int, stop: int, words: np.ndarray, reach: int, source: np.ndarray) -> None:
     """Overwrite every inner pixel by a near one, from the last to the first, as published.
 
@@ -130,7 +131,7 @@ def copy_neighbours(start: int, stop: int, words: np.ndarray, reach: int, source
                 flat[np.uint32(place)] = flat[np.uint32(place + down * width + right)]
 
 
-@_compile
+@compile_loop
 def move(start: int, stop: int, source: np.ndarray, images: np.ndarray, result: np.ndarray) -> None:
     """Copy the pixels of images [n, c, size] that `source` int32 [n, size] names."""
     for image in range(start, stop):
@@ -140,7 +141,7 @@ def move(start: int, stop: int, source: np.ndarray, images: np.ndarray, result: 
                 target[place] = flat[np.uint32(source[image, place])]
 
 
-@_compile
+@compile_loop
 def pixelate(
     start: int,
     stop: int,
@@ -186,7 +187,7 @@ def pixelate(
                 target[place] = small[columns[place]]
 
 
-@_compile
+@compile_loop
 def plasma(start: int, stop: int, noise: np.ndarray, decay: float, heights: np.ndarray) -> None:
     """Do as `corruptions.plasma._grow`: heights [n, size, size] from noise [n, size**2] in (-1, 1)."""
     size = heights.shape[1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from corruptions.compiled import _compile, _inline
+from corruptions.compiled import compile_loop, inline_loop
 
 _MAGIC = np.float32(3 * 2**22)
 """Adding and subtracting it rounds a float32 to a whole number, halves to even."""
@@ -16,7 +16,7 @@ _REDNESS = (np.int32(32768), np.int32(-27439), np.int32(-5329))
 _BITS, _HALF, _BELOW = np.int32(16), np.int32(2**15), np.int32(2**15 - 1)
 
 
-@_compile
+@compile_loop
 def compress_grey(
     start: int, stop: int, levels: np.ndarray, cosines: np.ndarray, steps: np.ndarray, result: np.ndarray
 ) -> None:
@@ -29,7 +29,7 @@ def compress_grey(
         result[image, 0] = plane[:height, :width] + np.float32(128)
 
 
-@_compile
+@compile_loop
 def compress_colour(
     start: int,
     stop: int,
@@ -53,7 +53,7 @@ def compress_colour(
         _unite(luma, blueness[:rows, :columns], redness[:rows, :columns], result[image])
 
 
-@_compile
+@compile_loop
 def _separate(levels: np.ndarray, luma: np.ndarray, blueness: np.ndarray, redness: np.ndarray) -> None:
     """Write luma and the differences of colour, these at half the size, all around 0."""
     height, width = levels.shape[1:]
@@ -76,14 +76,14 @@ def _separate(levels: np.ndarray, luma: np.ndarray, blueness: np.ndarray, rednes
             _halve(differences[1], differences[3], redness[row // 2])
 
 
-@_compile
+@compile_loop
 def _halve(upper: np.ndarray, lower: np.ndarray, target: np.ndarray) -> None:
     for place in range(len(upper) // 2):
         total = upper[2 * place] + upper[2 * place + 1] + lower[2 * place] + lower[2 * place + 1]
         target[place] = np.float32((total + np.int32(1) + np.int32(place & 1)) >> np.int32(2))
 
 
-@_compile
+@compile_loop
 def _unite(luma: np.ndarray, blueness: np.ndarray, redness: np.ndarray, result: np.ndarray) -> None:
     """Write the colours, the differences enlarged by the triangle filter; to be truncated."""
     height, width = result.shape[1:]
@@ -103,7 +103,7 @@ def _unite(luma: np.ndarray, blueness: np.ndarray, redness: np.ndarray, result: 
             blue[place] = source[place] + np.float32(128.5) + blue_line[place] * np.float32(29032 / 2**14)
 
 
-@_compile
+@compile_loop
 def _enlarge(plane: np.ndarray, row: int, line: np.ndarray, target: np.ndarray) -> None:
     """Write one row of a plane at twice its size: 3/4 of the near and 1/4 of the far pixel each way."""
     rows, columns = plane.shape
@@ -119,7 +119,7 @@ def _enlarge(plane: np.ndarray, row: int, line: np.ndarray, target: np.ndarray) 
         target[2 * place + 1] = np.floor((here + after + np.float32(7)) * np.float32(1 / 16))
 
 
-@_compile
+@compile_loop
 def _quantise(plane: np.ndarray, height: int, width: int, cosines: np.ndarray, steps: np.ndarray) -> None:
     """Do as `jpeg._quantise` to the first rows and columns of a plane of whole 8x8 blocks, in place."""
     rows, columns = plane.shape
@@ -152,9 +152,14 @@ def _quantise(plane: np.ndarray, height: int, width: int, cosines: np.ndarray, s
                 line[place] = min(max(level, np.float32(-128)), np.float32(127))
 
 
-@_inline
+@inline_loop
 def _mix(
-    a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray, factors: np.ndarray, target: np.ndarray
+    a: np.ndarray,
+    b: np.ndarray,
+    c: np.ndarray,
+    d: np.ndarray,
+    factors: tuple[float, float, float, float],
+    target: np.ndarray,
 ) -> None:
     one, two, three, four = factors
     for place in range(len(target)):
@@ -162,7 +167,7 @@ def _mix(
         target[place] = total + d[place] * four
 
 
-@_compile
+@compile_loop
 def _forward(values: np.ndarray, cosines: np.ndarray, scratch: np.ndarray, result: np.ndarray) -> None:
     """Transform every column of 8 values: `jpeg._forward`."""
     for near in range(4):
@@ -180,11 +185,16 @@ def _forward(values: np.ndarray, cosines: np.ndarray, scratch: np.ndarray, resul
             cosines[frequency, 3],
         )
         _mix(
-            scratch[first], scratch[first + 1], scratch[first + 2], scratch[first + 3], factors, result[frequency]
+            scratch[first],
+            scratch[first + 1],
+            scratch[first + 2],
+            scratch[first + 3],
+            factors,
+            result[frequency],
         )
 
 
-@_compile
+@compile_loop
 def _backward(values: np.ndarray, cosines: np.ndarray, scratch: np.ndarray, result: np.ndarray) -> None:
     """Undo `_forward`: `jpeg._backward`."""
     for near in range(4):
@@ -198,7 +208,7 @@ def _backward(values: np.ndarray, cosines: np.ndarray, scratch: np.ndarray, resu
             lower[place] = total[place] - difference[place]
 
 
-@_compile
+@compile_loop
 def _turn(values: np.ndarray, result: np.ndarray) -> None:
     """Gather the same column of all blocks in a row: [8, blocks * 8] to [8, 8 * blocks]."""
     blocks = values.shape[1] // 8
@@ -208,7 +218,7 @@ def _turn(values: np.ndarray, result: np.ndarray) -> None:
                 result[column, row * blocks + block] = values[row, 8 * block + column]
 
 
-@_compile
+@compile_loop
 def _turn_back(values: np.ndarray, result: np.ndarray) -> None:
     """Undo `_turn`."""
     blocks = values.shape[1] // 8

@@ -104,7 +104,7 @@ def pixelate(levels: Levels, setting: float, draws: Draws) -> Levels:
     """Reduce by averaging boxes of pixels, and enlarge by repeating pixels."""
     height, width = levels.shape[-2:]
     rows, columns = int(height * setting), int(width * setting)
-    if levels.device.type == "cpu":
+    if compiled.is_used(levels.device):
         boxes = (np.stack(_boxes(*sizes), 1) for sizes in ((height, rows), (width, columns)))
         places = (_repeats(*sizes, levels.device) for sizes in ((rows, height), (columns, width)))
         result = torch.empty_like(levels)

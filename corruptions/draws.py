@@ -3,8 +3,9 @@
 Every image has its own stream of a counter-based generator (Philox, Salmon et al. 2011): the seed, the
 corruption and the severity make the key, the image's index is the third word of the counter. Only the
 generator's raw words are used, the same as NumPy's `Philox` gives, and no library's distributions: those
-may change. A 16-bit word becomes a normal number by a table of the inverse distribution function: its tails end at 4.3 standard
-deviations, its variance is 1 to four digits, and it is the same number on every device.
+may change. A 16-bit word becomes a normal number by a table of the inverse distribution function: its
+tails end at 4.3 standard deviations, its variance is 1 to four digits, and it is the same number on every
+device.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class Draws:
 
     def pick(self, table: Float[Tensor, " words"], *shape: int) -> Float[Tensor, "n ..."]:
         """Draw entries of a table of 2**16, all equally likely."""
-        if self._device.type == "cpu":
+        if compiled.is_used(self._device):
             raw = self._raw(int(np.prod(shape)), 16)
             picked = torch.empty(raw.shape)
             compiled.run(compiled.look_up, len(self), raw, table, picked)

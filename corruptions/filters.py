@@ -9,7 +9,6 @@ reach the 8 bits), or an element-wise chain of separate products and additions i
 from __future__ import annotations
 
 import functools
-from typing import Literal
 
 import numpy as np
 import torch
@@ -17,125 +16,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from corruptions import compiled, compiled_images
-
-Border = Literal["nearest", "reflect", "mirror"]
-"""aaa|abcd|ddd, cba|abcd|dcb and dcb|abcd|cba: the names of scipy.ndimage."""
+from corruptions.shifts import Border, Shifts, border_index
 
 EXACT = 2**15
-
-
-def border_index(positions: Tensor, size: int, border: Border) -> Tensor:
-    """Return the index inside 0..size-1 that each position, inside or out, stands for."""
-    if border == "nearest":
-        return positions.clamp(0, size - 1)
-    period = 2 * size if border == "reflect" else 2 * size - 2
-    folded = positions.remainder(period)
-    return torch.minimum(folded, period - folded - (1 if border == "reflect" else 0))
-
-
-def pad(
-    planes: Float[Tensor, "n c h w"], rows: int, columns: int, border: Border, more: int = 0
-) -> Float[Tensor, "n c H W"]:
-    """Return the planes with a border of `rows` above and below and `columns` left and right.
-
-    There are `more` rows below.
-    """
-    height, width = planes.shape[-2:]
-    margins = (columns, columns, rows, rows + more)
-    if border == "nearest":
-        return torch.nn.functional.pad(planes, margins, mode="replicate")
-    if border == "mirror" and rows + more < height and columns < width:
-        return torch.nn.functional.pad(planes, margins, mode="reflect")
-    if border == "reflect" and max(rows + more, columns) <= min(height, width):
-        above, below = planes[:, :, :rows].flip(2), planes[:, :, height - rows - more :].flip(2)
-        planes = torch.cat([above, planes, below], 2)
-        left, right = planes[..., :columns].flip(3), planes[..., width - columns :].flip(3)
-        return torch.cat([left, planes, right], 3)
-    for axis, reach, after, size in ((2, rows, rows + more, height), (3, columns, columns, width)):
-        if after:
-            positions = torch.arange(-reach, size + after, device=planes.device)
-            planes = planes.index_select(axis, border_index(positions, size, border))
-    return planes
-
-
-class Shifts:
-    """Padded planes that can be read shifted by whole pixels.
-
-    What is read keeps the padded width, so that every plane is one run of memory; `crop` drops the
-    surplus columns of a sum of such readings.
-    """
-
-    def __init__(self, planes: Float[Tensor, "n c h w"], rows: int, columns: int, border: Border) -> None:
-        self._shape = planes.shape
-        self._rows, self._columns = rows, columns
-        # One more row, so that a reading shifted to the right does not run out of memory.
-        self._padded = pad(planes, rows, columns, border, more=1).contiguous()
-
-    def read(
-        self, down: int, right: int, part: slice = slice(None), surplus: int = 0
-    ) -> Float[Tensor, "n c run"]:
-        """Return a view of some images, each pixel replaced by the one `down` and `right` of it."""
-        some = self._padded[part]
-        height, padded_width = self._shape[2], self._padded.shape[3]
-        offset = (self._rows + down) * padded_width + self._columns + right
-        return some.as_strided(
-            (*some.shape[:2], height * padded_width + surplus),
-            (*some.stride()[:2], 1),
-            some.storage_offset() + offset,
-        )
-
-    def crop(self, total: Float[Tensor, "n c run"]) -> Float[Tensor, "n c h w"]:
-        """Return a sum of readings without the columns that belong to no pixel."""
-        return total.view(*self._shape[:3], -1)[..., : self._shape[3]]
-
-    def add_pairs(
-        self, pairs: list[tuple[int, int, int, int]], weights: list[float]
-    ) -> Float[Tensor, "n c h w"]:
-        """Return the sum of pairs of readings (down, right, down, right), each times its weight."""
-        if self._padded.device.type == "cpu":
-            # Two pairs are added at a time.
-            even = len(pairs) + len(pairs) % 2
-            factors = np.zeros(even, np.float32)
-            factors[: len(pairs)] = weights
-            places = np.array([*pairs, *pairs[:1]])[:even].reshape(-1, 2, 2)
-            planes, total = self._padded.flatten(2).flatten(0, 1), self._empty()
-            offsets = self._offsets(places[..., 0], places[..., 1])
-            compiled.run(
-                compiled_images.add_pairs, len(planes), planes, offsets, factors, total.flatten(0, 1)
-            )
-            return self.crop(total)
-        total = torch.zeros_like(self.read(0, 0))
-        pair = torch.empty_like(total)
-        for (down, right, other_down, other_right), weight in zip(pairs, weights, strict=True):
-            torch.add(self.read(down, right), self.read(other_down, other_right), out=pair)
-            total.add_(pair.mul_(weight))
-        return self.crop(total)
-
-    def add_steps(
-        self, down: np.ndarray, right: np.ndarray, weights: np.ndarray
-    ) -> Float[Tensor, "n c h w"]:
-        """Return the sum of readings times their weights; every image has its own [n, steps]."""
-        if self._padded.device.type == "cpu":
-            # Two steps are added at a time.
-            odd = (0, len(weights) % 2)
-            offsets = np.pad(self._offsets(down, right), ((0, 0), odd))
-            factors, total = np.pad(weights.astype(np.float32), odd), self._empty()
-            images = self._padded.flatten(2)
-            compiled.run(compiled_images.add_steps, len(images), images, offsets, factors, total)
-            return self.crop(total)
-        total = torch.zeros_like(self.read(0, 0))
-        for row, column, weight in zip(down.T, right.T, weights.tolist(), strict=True):
-            bounds = np.flatnonzero(np.diff(row) | np.diff(column)) + 1
-            for start, stop in zip([0, *bounds.tolist()], [*bounds.tolist(), len(row)], strict=True):
-                moved = self.read(int(row[start]), int(column[start]), slice(start, stop))
-                total[start:stop].add_(moved, alpha=weight)
-        return self.crop(total)
-
-    def _empty(self) -> Float[Tensor, "n c run"]:
-        return torch.empty(*self._shape[:2], self._shape[2] * self._padded.shape[3])
-
-    def _offsets(self, down: np.ndarray, right: np.ndarray) -> np.ndarray:
-        return (self._rows + down) * self._padded.shape[3] + self._columns + right
 
 
 def gaussian_weights(sigma: float, truncate: float) -> np.ndarray:
@@ -239,16 +122,14 @@ def motion_filter(
     weights = exact_weights(weights / weights.sum())
     length = int(np.flatnonzero(weights)[-1]) + 1
     turned = np.deg2rad(angles)[:, None]
-    down, right = (
-        np.ceil(steps[:length] * np.stack([np.sin(turned), np.cos(turned)]) - 0.5).astype(np.int64)
-    )
+    down, right = np.ceil(steps[:length] * np.stack([np.sin(turned), np.cos(turned)]) - 0.5).astype(np.int64)
     margins = [int(np.abs(moves).max()) for moves in (down, right)]
-    if levels.device.type == "cpu":
-        return Shifts(levels, *margins, "nearest").add_steps(down, right, weights[:length])
+    if compiled.is_used(levels.device):
+        return Shifts(levels, margins[0], margins[1], "nearest").add_steps(down, right, weights[:length])
     # Images of neighbouring angles, whose steps fall on the same pixels, go together.
     order = np.argsort(angles, kind="stable")
     index = torch.from_numpy(order).to(levels.device)
-    shifts = Shifts(levels.index_select(0, index), *margins, "nearest")
+    shifts = Shifts(levels.index_select(0, index), margins[0], margins[1], "nearest")
     return shifts.add_steps(down[order], right[order], weights[:length]).index_select(0, index.argsort())
 
 
@@ -279,7 +160,7 @@ def bilinear_sample(
     """Read every plane at fractional positions, one grid of them per image."""
     count, channels, height, width = planes.shape
     flat = planes.flatten(2)
-    if planes.device.type == "cpu":
+    if compiled.is_used(planes.device):
         result = torch.empty_like(planes)
         grids = (grid.expand(count, height, width) for grid in (rows, columns))
         is_edge = int(border == "reflect")

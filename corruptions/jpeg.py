@@ -49,7 +49,7 @@ def compress(levels: Float[Tensor, "n c h w"], quality: int) -> Float[Tensor, "n
     The result is still to be clipped and truncated.
     """
     luminance = _steps(LUMINANCE, quality, levels.device)
-    if levels.device.type == "cpu":
+    if compiled.is_used(levels.device):
         result, grey = torch.empty_like(levels), levels.shape[1] == 1
         tables = [luminance] if grey else [luminance, _steps(CHROMINANCE, quality, levels.device)]
         kernel = compiled_jpeg.compress_grey if grey else compiled_jpeg.compress_colour

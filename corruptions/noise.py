@@ -48,7 +48,7 @@ def shot_noise(levels: Levels, setting: float, draws: Draws) -> Levels:
     """Replace every level by a Poisson count of photons, `setting` of which make white."""
     accept, alias = _poisson_tables(setting, levels.device)
     columns = len(accept) // 256
-    if levels.device.type == "cpu":
+    if compiled.is_used(levels.device):
         words = draws.long_words(*levels.shape[1:]).flatten(1)
         counts, scale = torch.empty_like(levels), np.float32(255 / setting)
         flat = levels.flatten(1)

@@ -20,7 +20,7 @@ def plasma(size: int, decay: float, draws: Draws) -> Float[Tensor, "n size size"
     """
     noise = draws.uniform(size * size).mul_(2).sub_(1)
     heights = torch.empty(len(noise), size, size, device=noise.device)
-    if noise.device.type == "cpu":
+    if compiled.is_used(noise.device):
         compiled.run(compiled_images.plasma, len(noise), noise, decay, heights)
     else:
         _grow(noise, decay, heights)
