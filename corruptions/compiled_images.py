@@ -146,29 +146,36 @@ def pixelate(
     start: int,
     stop: int,
     planes: np.ndarray,
-    row_boxes: np.ndarray,
-    column_boxes: np.ndarray,
+    boxes: np.ndarray,
+    places: np.ndarray,
+    shares: np.ndarray,
     rows: np.ndarray,
     columns: np.ndarray,
     result: np.ndarray,
 ) -> None:
     """Average boxes of rows, then of columns, rounding each, and repeat them over the image.
 
-    Boxes are int64 [boxes, 2], first and behind the last; `rows` and `columns` name the box of each pixel
-    of the result [n, h, w].
+    Args:
+        start: The first plane.
+        stop: The plane after the last.
+        planes: Whole levels [n, h, w].
+        boxes: First row of every box and the one after its last, int64 [boxes, 2].
+        places: Columns of every box, uint32 [longest, boxes].
+        shares: 1, or 0 for those that a shorter box does not have.
+        rows: The box that each row of the result shows, int64.
+        columns: The box that each column shows, uint32.
+        result: Receives the planes.
     """
     height, width = planes.shape[1:]
-    line, small = np.empty(width, np.float32), np.empty(len(column_boxes), np.float32)
-    half = np.float32(0.5)
+    line, small = np.empty(width, np.float32), np.empty(places.shape[1], np.float32)
+    sizes, half = shares.sum(0), np.float32(0.5)
     for plane in range(start, stop):
-        before = -1
         for row in range(height):
             target = result[plane, row]
-            if rows[row] == before:
+            if row and rows[row] == rows[row - 1]:
                 target[:] = result[plane, row - 1]
                 continue
-            before = rows[row]
-            first, last = row_boxes[before]
+            first, last = boxes[rows[row]]
             line[:] = planes[plane, first]
             for other in range(first + 1, last):
                 addend = planes[plane, other]
@@ -177,12 +184,13 @@ def pixelate(
             size = np.float32(last - first)
             for place in range(width):
                 line[place] = np.floor(line[place] / size + half)
-            for box in range(len(column_boxes)):
-                left, right = column_boxes[box]
-                total = line[left]
-                for place in range(left + 1, right):
-                    total += line[np.uint64(place)]
-                small[box] = np.floor(total / np.float32(right - left) + half)
+            small[:] = 0
+            for part in range(len(places)):
+                named, share = places[part], shares[part]
+                for box in range(len(small)):
+                    small[box] += line[named[box]] * share[box]
+            for box in range(len(small)):
+                small[box] = np.floor(small[box] / sizes[box] + half)
             for place in range(width):
                 target[place] = small[columns[place]]
 

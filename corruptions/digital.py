@@ -105,11 +105,10 @@ def pixelate(levels: Levels, setting: float, draws: Draws) -> Levels:
     height, width = levels.shape[-2:]
     rows, columns = int(height * setting), int(width * setting)
     if compiled.is_used(levels.device):
-        boxes = (np.stack(_boxes(*sizes), 1) for sizes in ((height, rows), (width, columns)))
-        places = (_repeats(*sizes, levels.device) for sizes in ((rows, height), (columns, width)))
         result = torch.empty_like(levels)
+        tables = _pixelate_tables(height, width, rows, columns)
         planes, repeated = levels.flatten(0, 1), result.flatten(0, 1)
-        compiled.run(compiled_images.pixelate, len(planes), planes, *boxes, *places, repeated)
+        compiled.run(compiled_images.pixelate, len(planes), planes, *tables, repeated)
         return result
     # Rows are cheaper to pick than columns, so columns are made rows and back.
     reduced = _box_rows(_box_rows(levels, rows).mT.contiguous(), columns)
@@ -120,6 +119,18 @@ def pixelate(levels: Levels, setting: float, draws: Draws) -> Levels:
 def _repeats(reduced: int, size: int, device: torch.device) -> Int[Tensor, " size"]:
     positions = (np.arange(size) + 0.5) * (reduced / size)
     return torch.from_numpy(positions.astype(np.int64)).to(device)
+
+
+@functools.cache
+def _pixelate_tables(height: int, width: int, rows: int, columns: int) -> tuple[np.ndarray, ...]:
+    """Return what `compiled_images.pixelate` calls boxes, places, shares, rows and columns."""
+    first, last = _boxes(width, columns)
+    members = first + np.arange((last - first).max())[:, None]
+    places = np.minimum(members, width - 1).astype(np.uint32)
+    shares = (members < last).astype(np.float32)
+    cpu = torch.device("cpu")
+    shown = _repeats(rows, height, cpu).numpy(), _repeats(columns, width, cpu).numpy().astype(np.uint32)
+    return np.stack(_boxes(height, rows), 1), places, shares, *shown
 
 
 def _box_rows(levels: Levels, size: int) -> Float[Tensor, "n c H w"]:
