@@ -1,8 +1,9 @@
 """What baseline JPEG does to pixels, without the entropy coding that does nothing to them.
 
 The arithmetic follows the standard (ITU-T T.81, JFIF) as libjpeg does it by default: 4:2:0 chroma for
-colour images, rounding at the same places, the triangle filter for the chroma's return. All sums are
-exact (see `corruptions.filters`), so that the result does not depend on codec, device or batch.
+colour images, rounding at the same places, the triangle filter for the chroma's return. Sums are
+exact or in a fixed order (see `corruptions.filters`), so that the result does not depend on codec, device
+or batch. For a CPU the same is compiled in `corruptions.compiled_jpeg`.
 """
 
 from __future__ import annotations
