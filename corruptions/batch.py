@@ -6,16 +6,18 @@ import difflib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from corruptions import compiled
 from corruptions.catalogue import CORRUPTIONS, OPTIONS, RESTORATION_CORRUPTIONS, TABLES
 from corruptions.draws import Draws
 from corruptions.names import SEVERITIES, SEVERITY_TABLES
 
 SMALLEST_SIDE = 28
-CHUNK = {"cpu": 2**19, "cuda": 2**24}
+CHUNK = {"cpu": 5 * 2**17, "cuda": 2**24}
 """Values corrupted at a time, at most half the batch: this bounds the scratch memory, which on a CPU
 should also stay in the cache."""
 
@@ -65,25 +67,32 @@ def apply(
     result = torch.empty_like(images, memory_format=torch.contiguous_format)
     chunk = CHUNK.get(images.device.type, CHUNK["cuda"]) // images.shape[1:].numel()
     step = max(1, min(chunk, -(-len(images) // 2)))
-    scratch = torch.empty((step, *images.shape[1:]), dtype=torch.float32, device=images.device)
     with torch.no_grad():
         for start in range(0, len(images), step):
             part = slice(start, start + step)
-            some = images[part].float()
-            levels = torch.mul(some, 255, out=scratch[: len(some)]).round_()
+            levels = _read(images[part].float())
             draws = Draws(key, owners[part], images.device)
-            damaged = corrupt(levels, setting, draws, **options)
-            levels = damaged.add_(TRUNCATION_SLACK).floor_().clamp_(0, 255)
-            _write(levels, result[part])
+            _write(corrupt(levels, setting, draws, **options), result[part])
     return result
 
 
+def _read(images: Tensor) -> Tensor:
+    """Return numbers in [0, 1] as whole levels."""
+    if not compiled.is_used(images.device):
+        return images.mul(255).round_()
+    images = images.contiguous()
+    levels = torch.empty_like(images)
+    compiled.run(compiled.to_levels, len(images), images.flatten(1), levels.flatten(1))
+    return levels
+
+
 def _write(levels: Tensor, result: Tensor) -> None:
-    """Write levels as numbers in [0, 1]."""
-    if levels.dtype == result.dtype:
-        torch.div(levels, 255, out=result)
-    else:
-        result.copy_(levels.div_(255))
+    """Truncate levels to 8 bits and write them as numbers in [0, 1]."""
+    if not compiled.is_used(levels.device) or result.dtype != torch.float32:
+        result.copy_(levels.add(TRUNCATION_SLACK).floor_().clamp_(0, 255).div_(255))
+        return
+    slack, target = np.float32(TRUNCATION_SLACK), result.flatten(1)
+    compiled.run(compiled.from_levels, len(levels), levels.contiguous().flatten(1), slack, target)
 
 
 def _corruption(name: str, options: Iterable[str]) -> Callable[..., Tensor]:

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from corruptions import compiled, compiled_images
 from corruptions.draws import Draws
 from corruptions.filters import (
     exact_weights,
@@ -75,6 +76,9 @@ def glass_blur(levels: Levels, setting: tuple[float, int, int], draws: Draws, sw
     sigma, reach, rounds = setting
     blurred = gaussian_filter(levels, sigma).add(2**-10).floor_()
     count, channels, height, width = levels.shape
+    if compiled.is_used(levels.device) and not swap:
+        moved = _copy_neighbours(blurred, reach, rounds, draws)
+        return gaussian_filter(moved, sigma)
     source = torch.arange(count * height * width, dtype=torch.int32, device=levels.device)
     for _ in range(rounds):
         neighbours = _neighbours(draws, reach, height, width)
@@ -83,6 +87,18 @@ def glass_blur(levels: Levels, setting: tuple[float, int, int], draws: Draws, sw
     source = source.view(count, 1, -1) % (height * width)
     moved = blurred.flatten(2).gather(2, source.long().expand(-1, channels, -1))
     return gaussian_filter(moved.view(levels.shape), sigma)
+
+
+def _copy_neighbours(levels: Levels, reach: int, rounds: int, draws: Draws) -> Levels:
+    count, _, height, width = levels.shape
+    source = torch.arange(height * width, dtype=torch.int32).repeat(count, 1)
+    for _ in range(rounds):
+        words = draws.short_words(2, height - 2 * reach, width - 2 * reach)
+        grid = source.view(count, height, width)
+        compiled.run(compiled_images.copy_neighbours, count, words, reach, grid)
+    moved = torch.empty_like(levels)
+    compiled.run(compiled_images.move, count, source, levels.flatten(2), moved.flatten(2))
+    return moved
 
 
 def _neighbours(draws: Draws, reach: int, height: int, width: int) -> Int[Tensor, "n h w"]:

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from corruptions import jpeg
+from corruptions import compiled, compiled_images, jpeg
 from corruptions.draws import Draws
 from corruptions.filters import bilinear_sample, gaussian_filter
 from corruptions.tables import Table
@@ -104,6 +104,12 @@ def pixelate(levels: Levels, setting: float, draws: Draws) -> Levels:
     """Reduce by averaging boxes of pixels, and enlarge by repeating pixels."""
     height, width = levels.shape[-2:]
     rows, columns = int(height * setting), int(width * setting)
+    if compiled.is_used(levels.device):
+        result = torch.empty_like(levels)
+        tables = _pixelate_tables(height, width, rows, columns)
+        planes, repeated = levels.flatten(0, 1), result.flatten(0, 1)
+        compiled.run(compiled_images.pixelate, len(planes), planes, *tables, repeated)
+        return result
     # Rows are cheaper to pick than columns, so columns are made rows and back.
     reduced = _box_rows(_box_rows(levels, rows).mT.contiguous(), columns)
     wide = reduced.index_select(2, _repeats(columns, width, levels.device)).mT.contiguous()
@@ -113,6 +119,18 @@ def pixelate(levels: Levels, setting: float, draws: Draws) -> Levels:
 def _repeats(reduced: int, size: int, device: torch.device) -> Int[Tensor, " size"]:
     positions = (np.arange(size) + 0.5) * (reduced / size)
     return torch.from_numpy(positions.astype(np.int64)).to(device)
+
+
+@functools.cache
+def _pixelate_tables(height: int, width: int, rows: int, columns: int) -> tuple[np.ndarray, ...]:
+    """Return what `compiled_images.pixelate` calls boxes, places, shares, rows and columns."""
+    first, last = _boxes(width, columns)
+    members = first + np.arange((last - first).max())[:, None]
+    places = np.minimum(members, width - 1).astype(np.uint32)
+    shares = (members < last).astype(np.float32)
+    cpu = torch.device("cpu")
+    shown = _repeats(rows, height, cpu).numpy(), _repeats(columns, width, cpu).numpy().astype(np.uint32)
+    return np.stack(_boxes(height, rows), 1), places, shares, *shown
 
 
 def _box_rows(levels: Levels, size: int) -> Float[Tensor, "n c H w"]:

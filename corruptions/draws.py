@@ -2,10 +2,10 @@
 
 Every image has its own stream of a counter-based generator (Philox, Salmon et al. 2011): the seed, the
 corruption and the severity make the key, the image's index is the third word of the counter. Only the
-generator's raw words are used, because NumPy promises those to be stable for ever, and not the
-distributions it builds from them. A 16-bit word
-becomes a normal number by a table of the inverse distribution function: its tails end at 4.3 standard
-deviations, its variance is 1 to four digits, and it is the same number on every device.
+generator's raw words are used, the same as NumPy's `Philox` gives, and no library's distributions: those
+may change. A 16-bit word becomes a normal number by a table of the inverse distribution function: its
+tails end at 4.3 standard deviations, its variance is 1 to four digits, and it is the same number on every
+device.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from numpy.random import Philox
 from torch import Tensor
+
+from corruptions import compiled
 
 WORD = 2**16
 WORDS_PER_BLOCK = 4
@@ -44,11 +44,11 @@ class Draws:
     """
 
     def __init__(self, key: str, indices: Sequence[int], device: torch.device) -> None:
-        self._generator = Philox(key=int.from_bytes(hashlib.sha256(key.encode()).digest()[:16]))
-        # Setting the state of one generator is ten times cheaper than making one per image.
-        self._state: Any = self._generator.state
+        # NumPy's Philox reads the key as one whole number, the lower word first.
+        digest = hashlib.sha256(key.encode()).digest()[:16]
+        self._key = np.frombuffer(digest, ">u8")[::-1].astype(np.uint64)
         self._used = 0
-        self._indices = tuple(indices)
+        self._indices = np.array(indices, np.uint64)
         self._device = device
 
     def __len__(self) -> int:
@@ -59,18 +59,17 @@ class Draws:
         """Return `count` numbers of `bits` bits per image; rows are padded to whole Philox blocks."""
         blocks = -(-count * bits // (64 * WORDS_PER_BLOCK))
         words = np.empty((len(self), blocks * WORDS_PER_BLOCK), np.uint64)
-        counter = self._state["state"]["counter"]
-        for row, index in zip(words, self._indices, strict=True):
-            counter[:] = self._used, 0, index, 0
-            self._generator.state = self._state
-            row[:] = self._generator.random_raw(words.shape[1])
+        compiled.run(compiled.philox, len(self), words, self._key, self._used, self._indices)
         self._used += blocks
         return words.view(f"uint{bits}")[:, :count]
 
+    def short_words(self, *shape: int) -> np.ndarray:
+        """Draw 16 random bits each, a uint16 array [n, *shape] on the CPU."""
+        return self._raw(int(np.prod(shape)), 16).reshape(len(self), *shape)
+
     def words(self, *shape: int) -> Int[Tensor, "n ..."]:
         """Draw integers from 0 to 2**16 - 1, an int32 tensor of `shape` per image."""
-        raw = self._raw(int(np.prod(shape)), 16).reshape(len(self), *shape)
-        return torch.from_numpy(raw).int().to(self._device)
+        return torch.from_numpy(self.short_words(*shape)).int().to(self._device)
 
     def long_words(self, *shape: int) -> Int[Tensor, "n ..."]:
         """Draw 32 random bits each, an int32 tensor of `shape` per image (so half are negative)."""
@@ -78,7 +77,12 @@ class Draws:
         return torch.from_numpy(raw).to(self._device)
 
     def pick(self, table: Float[Tensor, " words"], *shape: int) -> Float[Tensor, "n ..."]:
-        """Draw entries of a table, all equally likely."""
+        """Draw entries of a table of 2**16, all equally likely."""
+        if compiled.is_used(self._device):
+            raw = self._raw(int(np.prod(shape)), 16)
+            picked = torch.empty(raw.shape)
+            compiled.run(compiled.look_up, len(self), raw, table, picked)
+            return picked.view(len(self), *shape)
         words = self.words(*shape)
         return table.index_select(0, words.flatten()).view(words.shape)
 

@@ -9,74 +9,16 @@ reach the 8 bits), or an element-wise chain of separate products and additions i
 from __future__ import annotations
 
 import functools
-from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-Border = Literal["nearest", "reflect", "mirror"]
-"""aaa|abcd|ddd, cba|abcd|dcb and dcb|abcd|cba: the names of scipy.ndimage."""
+from corruptions import compiled, compiled_images
+from corruptions.shifts import Border, Shifts, border_index
 
 EXACT = 2**15
-
-
-def border_index(positions: Tensor, size: int, border: Border) -> Tensor:
-    """Return the index inside 0..size-1 that each position, inside or out, stands for."""
-    if border == "nearest":
-        return positions.clamp(0, size - 1)
-    period = 2 * size if border == "reflect" else 2 * size - 2
-    folded = positions.remainder(period)
-    return torch.minimum(folded, period - folded - (1 if border == "reflect" else 0))
-
-
-def pad(
-    planes: Float[Tensor, "n c h w"], rows: int, columns: int, border: Border
-) -> Float[Tensor, "n c H W"]:
-    """Return the planes with a border of `rows` above and below and `columns` left and right."""
-    height, width = planes.shape[-2:]
-    if border == "nearest":
-        return torch.nn.functional.pad(planes, (columns, columns, rows, rows), mode="replicate")
-    if border == "mirror" and rows < height and columns < width:
-        return torch.nn.functional.pad(planes, (columns, columns, rows, rows), mode="reflect")
-    for axis, reach, size in ((2, rows, height), (3, columns, width)):
-        if reach:
-            positions = torch.arange(-reach, size + reach, device=planes.device)
-            planes = planes.index_select(axis, border_index(positions, size, border))
-    return planes
-
-
-class Shifts:
-    """Padded planes that can be read shifted by whole pixels.
-
-    What is read keeps the padded width, so that every plane is one run of memory; `crop` drops the
-    surplus columns of a sum of such readings.
-    """
-
-    def __init__(self, planes: Float[Tensor, "n c h w"], rows: int, columns: int, border: Border) -> None:
-        self._shape = planes.shape
-        self._rows, self._columns = rows, columns
-        padded = pad(planes, rows, columns, border)
-        # One more row, so that a reading shifted to the right does not run out of memory.
-        self._padded = torch.nn.functional.pad(padded, (0, 0, 0, 1)).contiguous()
-
-    def read(
-        self, down: int, right: int, part: slice = slice(None), surplus: int = 0
-    ) -> Float[Tensor, "n c run"]:
-        """Return a view of some images, each pixel replaced by the one `down` and `right` of it."""
-        some = self._padded[part]
-        height, padded_width = self._shape[2], self._padded.shape[3]
-        offset = (self._rows + down) * padded_width + self._columns + right
-        return some.as_strided(
-            (*some.shape[:2], height * padded_width + surplus),
-            (*some.stride()[:2], 1),
-            some.storage_offset() + offset,
-        )
-
-    def crop(self, total: Float[Tensor, "n c run"]) -> Float[Tensor, "n c h w"]:
-        """Return a sum of readings without the columns that belong to no pixel."""
-        return total.view(*self._shape[:3], -1)[..., : self._shape[3]]
 
 
 def gaussian_weights(sigma: float, truncate: float) -> np.ndarray:
@@ -94,8 +36,8 @@ def gaussian_filter(
     if radius == 0:
         return planes
     height, width = planes.shape[-2:]
-    # A matrix per axis is fastest for small planes and for wide kernels, a sum of shifts for the others.
-    if max(height, width) <= 64 or radius > 32:
+    # A matrix per axis is fastest for wide kernels.
+    if radius > 32:
         rows = _gaussian_matrix(height, sigma, border, truncate, planes.device)
         columns = _gaussian_matrix(width, sigma, border, truncate, planes.device)
         return (rows @ (planes.double() @ columns.mT)).float()
@@ -119,13 +61,9 @@ def symmetric_filter(planes: Tensor, weights: list[float], axis: int, border: Bo
     """Filter along axis 2 or 3 by weights that are listed from the centre outwards."""
     reach = len(weights) - 1
     shifts = Shifts(planes, reach if axis == 2 else 0, reach if axis == 3 else 0, border)
-    total = shifts.read(0, 0) * weights[0]
-    pair = torch.empty_like(total)
-    for step, weight in enumerate(weights[1:], start=1):
-        down, right = (step, 0) if axis == 2 else (0, step)
-        torch.add(shifts.read(-down, -right), shifts.read(down, right), out=pair)
-        total.add_(pair.mul_(weight))
-    return shifts.crop(total)
+    steps = range(reach + 1)
+    pairs = [(-step, 0, step, 0) if axis == 2 else (0, -step, 0, step) for step in steps]
+    return shifts.add_pairs(pairs, [weights[0] / 2, *weights[1:]])
 
 
 def exact_weights(weights: np.ndarray, copies: np.ndarray | int = 1) -> np.ndarray:
@@ -156,17 +94,13 @@ def quadrant_filter(levels: Float[Tensor, "n c h w"], quadrant: np.ndarray) -> F
         quadrant: The kernel's lower right quarter, from its centre: multiples of 2**-15.
     """
     reach = len(quadrant) - 1
-    shifts = Shifts(levels, reach, reach, "mirror")
-    total = torch.zeros_like(shifts.read(0, 0))
-    run = total.shape[2]
-    for down, weights in enumerate(quadrant.tolist()):
-        rows = shifts.read(down, -reach, surplus=2 * reach)
-        if down:
-            rows = rows + shifts.read(-down, -reach, surplus=2 * reach)
-        for right, weight in enumerate(weights):
-            for column in {right, -right} if weight else ():
-                total.add_(rows.narrow(2, reach + column, run), alpha=weight)
-    return shifts.crop(total)
+    pairs, weights = [], []
+    for (down, right), weight in np.ndenumerate(quadrant):
+        if weight:
+            mirrored = {(down, right), (down, -right)} if down else {(0, right)}
+            pairs += [(-rows, -columns, rows, columns) for rows, columns in mirrored]
+            weights += [weight if down or right else weight / 2] * len(mirrored)
+    return Shifts(levels, reach, reach, "mirror").add_pairs(pairs, weights)
 
 
 def motion_filter(
@@ -175,7 +109,7 @@ def motion_filter(
     """Blur whole levels along a line, one angle per image, as ImageMagick's motion blur does.
 
     The kernel is the falling half of a Gaussian over 2 * radius + 1 steps, each step taken to the nearest
-    pixel. Images are sorted by angle, so that those whose step falls on the same pixel go together.
+    pixel.
 
     Args:
         levels: Whole numbers from 0 to 255.
@@ -186,21 +120,17 @@ def motion_filter(
     steps = np.arange(2 * radius + 1)
     weights = np.exp(-(steps**2) / (2 * sigma**2))
     weights = exact_weights(weights / weights.sum())
-    length = int(np.flatnonzero(weights)[-1])
+    length = int(np.flatnonzero(weights)[-1]) + 1
+    turned = np.deg2rad(angles)[:, None]
+    down, right = np.ceil(steps[:length] * np.stack([np.sin(turned), np.cos(turned)]) - 0.5).astype(np.int64)
+    margins = [int(np.abs(moves).max()) for moves in (down, right)]
+    if compiled.is_used(levels.device):
+        return Shifts(levels, margins[0], margins[1], "nearest").add_steps(down, right, weights[:length])
+    # Images of neighbouring angles, whose steps fall on the same pixels, go together.
     order = np.argsort(angles, kind="stable")
-    turned = np.deg2rad(angles[order])
-    rows = np.ceil(np.outer(steps, np.sin(turned)) - 0.5).astype(int)
-    columns = np.ceil(np.outer(steps, np.cos(turned)) - 0.5).astype(int)
     index = torch.from_numpy(order).to(levels.device)
-    margin_rows, margin_columns = (int(np.abs(moves[: length + 1]).max()) for moves in (rows, columns))
-    shifts = Shifts(levels.index_select(0, index), margin_rows, margin_columns, "nearest")
-    total = torch.zeros_like(shifts.read(0, 0))
-    for row, column, weight in zip(rows, columns, weights[: length + 1].tolist(), strict=False):
-        bounds = np.flatnonzero(np.diff(row) | np.diff(column)) + 1
-        for start, stop in zip([0, *bounds.tolist()], [*bounds.tolist(), len(order)], strict=True):
-            moved = shifts.read(int(row[start]), int(column[start]), slice(start, stop))
-            total[start:stop].add_(moved, alpha=weight)
-    return shifts.crop(total).index_select(0, index.argsort())
+    shifts = Shifts(levels.index_select(0, index), margins[0], margins[1], "nearest")
+    return shifts.add_steps(down[order], right[order], weights[:length]).index_select(0, index.argsort())
 
 
 def interpolate_rows(planes: Float[Tensor, "n c h w"], positions: np.ndarray) -> Float[Tensor, "n c H w"]:
@@ -230,6 +160,12 @@ def bilinear_sample(
     """Read every plane at fractional positions, one grid of them per image."""
     count, channels, height, width = planes.shape
     flat = planes.flatten(2)
+    if compiled.is_used(planes.device):
+        result = torch.empty_like(planes)
+        grids = (grid.expand(count, height, width) for grid in (rows, columns))
+        is_edge = int(border == "reflect")
+        compiled.run(compiled_images.sample, count, flat, *grids, is_edge, result)
+        return result
     top, left = rows.floor(), columns.floor()
     down, right = (rows - top).flatten(1)[:, None], (columns - left).flatten(1)[:, None]
     lines = [_fold(top + offset, height, border).mul_(width) for offset in (0, 1)]

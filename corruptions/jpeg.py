@@ -1,20 +1,24 @@
 """What baseline JPEG does to pixels, without the entropy coding that does nothing to them.
 
 The arithmetic follows the standard (ITU-T T.81, JFIF) as libjpeg does it by default: 4:2:0 chroma for
-colour images, rounding at the same places, the triangle filter for the chroma's return. All sums are
-exact (see `corruptions.filters`), so that the result does not depend on codec, device or batch.
+colour images, rounding at the same places, the triangle filter for the chroma's return. Sums are
+exact or in a fixed order (see `corruptions.filters`), so that the result does not depend on codec, device
+or batch. For a CPU the same is compiled in `corruptions.compiled_jpeg`.
 """
 
 from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import pad
+
+from corruptions import compiled, compiled_jpeg
 
 LUMINANCE = (
     (16, 11, 10, 16, 24, 40, 51, 61),
@@ -45,6 +49,17 @@ def compress(levels: Float[Tensor, "n c h w"], quality: int) -> Float[Tensor, "n
 
     The result is still to be clipped and truncated.
     """
+    luminance = _steps(LUMINANCE, quality, levels.device)
+    if compiled.is_used(levels.device):
+        result, grey = torch.empty_like(levels), levels.shape[1] == 1
+        tables = [luminance] if grey else [luminance, _steps(CHROMINANCE, quality, levels.device)]
+        kernel = compiled_jpeg.compress_grey if grey else compiled_jpeg.compress_colour
+        compiled.run(kernel, len(levels), levels, _cosines(), *tables, result)
+        return result
+    return _compress(levels, quality)
+
+
+def _compress(levels: Float[Tensor, "n c h w"], quality: int) -> Float[Tensor, "n c h w"]:
     luminance = _steps(LUMINANCE, quality, levels.device)
     if levels.shape[1] == 1:
         return _quantise(levels - 128, luminance).add_(128)
@@ -106,27 +121,48 @@ def _quantise(planes: Float[Tensor, "n c h w"], steps: Float[Tensor, " 64"]) -> 
     if down or right:
         planes = pad(planes, (0, right, 0, down), mode="replicate")
     tiles = planes.view(count, channels, (height + down) // 8, 8, (width + right) // 8, 8)
-    blocks = tiles.transpose(3, 4).reshape(-1, 64)
-    transform = _transform(planes.device)
+    steps = steps.view(8, 1, 8)
     # Steps a millionth smaller make halves round away from 0, as libjpeg's do.
-    coefficients = _exact_product(blocks, transform.T).div_(steps * (1 - 2**-20)).round_().mul_(steps)
-    blocks = _exact_product(coefficients, transform).round_().clamp_(-128, 127)
-    tiles = blocks.view(count, channels, (height + down) // 8, (width + right) // 8, 8, 8)
-    return tiles.transpose(3, 4).reshape(count, channels, height + down, width + right)[..., :height, :width]
+    coefficients = _forward(_forward(tiles, 3), 5).div_(steps * (1 - 2**-20)).round_().mul_(steps)
+    tiles = _backward(_backward(coefficients, 5), 3).round_().clamp_(-128, 127)
+    return tiles.view(count, channels, height + down, width + right)[..., :height, :width]
 
 
-def _exact_product(left: Tensor, right: Tensor) -> Tensor:
-    # A GPU may multiply float32 matrices with fewer bits (TF32); float64 it may not.
-    return left @ right if left.device.type == "cpu" else (left.double() @ right.double()).float()
+def _forward(tiles: Tensor, axis: int) -> Tensor:
+    """Return the cosine transform of 8 values along an axis, sums and differences first."""
+    values = tiles.unbind(axis)
+    sums = [values[near] + values[7 - near] for near in range(4)]
+    differences = [values[near] - values[7 - near] for near in range(4)]
+    rows = enumerate(_cosines().tolist())
+    return torch.stack([_mix(differences if row % 2 else sums, cosines) for row, cosines in rows], axis)
+
+
+def _backward(tiles: Tensor, axis: int) -> Tensor:
+    """Undo `_forward`."""
+    values, cosines = tiles.unbind(axis), _cosines().T
+    even = [_mix(values[::2], factors[::2].tolist()) for factors in cosines]
+    odd = [_mix(values[1::2], factors[1::2].tolist()) for factors in cosines]
+    pairs = list(zip(even, odd, strict=True))
+    upper = [one + other for one, other in pairs]
+    return torch.stack([*upper, *(one - other for one, other in reversed(pairs))], axis)
+
+
+def _mix(values: Sequence[Tensor], factors: list[float]) -> Tensor:
+    # Products and sums apart and in this order, as the compiled loops have them.
+    total = values[0] * factors[0]
+    for value, factor in zip(values[1:], factors[1:], strict=True):
+        total.add_(value * factor)
+    return total
 
 
 @functools.cache
-def _transform(device: torch.device) -> Float[Tensor, "64 64"]:
-    """Return the cosine transform of 8x8 blocks as a matrix of multiples of 2**-13."""
-    frequency, position = np.mgrid[:8, :8]
+def _cosines() -> np.ndarray:
+    """Return the left half of the 8-point cosine transform, float32 [frequency, position]."""
+    frequency, position = np.mgrid[:8, :4]
     cosines = np.cos((2 * position + 1) * frequency * math.pi / 16) / 2
     cosines[0] /= math.sqrt(2)
-    return torch.from_numpy(np.round(np.kron(cosines, cosines) * 2**13) / 2**13).float().to(device)
+    # Rounded, so that another math library's last digit cannot show.
+    return (np.round(cosines * 2**22) / 2**22).astype(np.float32)
 
 
 @functools.cache

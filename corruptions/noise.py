@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from corruptions import compiled
 from corruptions.draws import WORD, Draws
 from corruptions.tables import Table
 
@@ -47,6 +48,12 @@ def shot_noise(levels: Levels, setting: float, draws: Draws) -> Levels:
     """Replace every level by a Poisson count of photons, `setting` of which make white."""
     accept, alias = _poisson_tables(setting, levels.device)
     columns = len(accept) // 256
+    if compiled.is_used(levels.device):
+        words = draws.long_words(*levels.shape[1:]).flatten(1)
+        counts, scale = torch.empty_like(levels), np.float32(255 / setting)
+        flat = levels.flatten(1)
+        compiled.run(compiled.poisson, len(flat), words, flat, accept, alias, scale, counts.flatten(1))
+        return counts
     words = draws.long_words(*levels.shape[1:]).flatten()
     column = words.bitwise_and(columns - 1)
     cell = levels.int().mul_(columns).flatten().add_(column)

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from corruptions import compiled, compiled_images
 from corruptions.draws import Draws
 
 
@@ -18,7 +19,18 @@ def plasma(size: int, decay: float, draws: Draws) -> Float[Tensor, "n size size"
         draws: The random numbers; `size`**2 - 1 per image are used.
     """
     noise = draws.uniform(size * size).mul_(2).sub_(1)
-    heights = torch.zeros(len(noise), size, size, device=noise.device)
+    heights = torch.empty(len(noise), size, size, device=noise.device)
+    if compiled.is_used(noise.device):
+        compiled.run(compiled_images.plasma, len(noise), noise, decay, heights)
+    else:
+        _grow(noise, decay, heights)
+    heights -= heights.amin((1, 2), keepdim=True)
+    return heights.div_(heights.amax((1, 2), keepdim=True))
+
+
+def _grow(noise: Float[Tensor, "n values"], decay: float, heights: Float[Tensor, "n size size"]) -> None:
+    size = heights.shape[1]
+    heights[:, 0, 0] = 0
     step, used, wobble = size, 0, 100.0
     while step >= 2:
         half, count = step // 2, size // step
@@ -33,5 +45,3 @@ def plasma(size: int, decay: float, draws: Draws) -> Float[Tensor, "n size size"
         heights[:, half::step, ::step] = horizontal.div_(4).add_(bumps[:, 2])
         used += 3 * count**2
         step, wobble = half, wobble / decay
-    heights -= heights.amin((1, 2), keepdim=True)
-    return heights.div_(heights.amax((1, 2), keepdim=True))

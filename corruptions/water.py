@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from corruptions.filters import pad
+from corruptions.shifts import pad
 
 Plane = Float[Tensor, "n 1 h w"]
 

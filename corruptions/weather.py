@@ -16,8 +16,9 @@ from torch import Tensor
 
 from corruptions import textures, water
 from corruptions.draws import Draws
-from corruptions.filters import border_index, gaussian_filter, interpolate_rows, motion_filter, zoom_positions
+from corruptions.filters import gaussian_filter, interpolate_rows, motion_filter, zoom_positions
 from corruptions.plasma import plasma
+from corruptions.shifts import border_index
 from corruptions.tables import Table
 
 Levels = Float[Tensor, "n c h w"]

@@ -17,7 +17,7 @@ DIGESTS = {
     "impulse_noise": "2d21329c65161599",
     "speckle_noise": "5b6193629acc9a69",
     "defocus_blur": "486c803950b5a5da",
-    "glass_blur": "7591089587358e86",
+    "glass_blur": "499e5017e5075fc4",
     "motion_blur": "c3d6c0cc4af90c12",
     "zoom_blur": "a2cb9139b2b8d926",
     "gaussian_blur": "8d1078f94a635037",
@@ -29,7 +29,7 @@ DIGESTS = {
     "contrast": "b3cacda6cc2d02f7",
     "elastic_transform": "15c729ac568ca9c5",
     "pixelate": "c88bfa1a0c1d99d7",
-    "jpeg_compression": "191bfa92975f5856",
+    "jpeg_compression": "3c080e2b935ed8d2",
     "saturate": "c652da3722d3ba02",
     "dotted_line": "0924bc6136d1e8aa",
 }

@@ -1,0 +1,157 @@
+"""The inner loops, compiled for the CPU by Numba.
+
+They compute what the torch code beside their callers computes for a GPU, value by value in the same
+order, and so to the same bytes: Numba keeps the order of sums and fuses no multiplication with an
+addition. One pass over a row that stays in the cache takes the place of many over a batch.
+
+Arrays are float32 unless said otherwise. The images `start` to `stop` of every array are worked on, so
+that threads can share a batch.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+
+compile_loop = numba.njit(nogil=True, cache=True, error_model="numpy")
+inline_loop = numba.njit(inline="always")
+
+
+def is_used(device: torch.device) -> bool:
+    """Return whether a device has compiled loops."""
+    return device.type == "cpu"
+
+
+def run(kernel: Callable[..., None], count: int, *arguments: Any) -> None:
+    """Call a kernel on `count` images, on as many threads as torch uses."""
+    threads = min(torch.get_num_threads(), count)
+    arrays = [value.numpy() if isinstance(value, torch.Tensor) else value for value in arguments]
+    if threads < 2:
+        kernel(0, count, *arrays)
+        return
+    bounds = [count * place // threads for place in range(threads + 1)]
+    calls = [_pool().submit(kernel, *part, *arrays) for part in itertools.pairwise(bounds)]
+    for call in calls:
+        call.result()
+
+
+@functools.cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(os.cpu_count())
+
+
+# A forked process has none of the threads.
+os.register_at_fork(after_in_child=_pool.cache_clear)
+
+LANES = 64
+_LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
+_FIRST, _SECOND = np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157)
+_FIRST_STEP, _SECOND_STEP = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B)
+
+
+@inline_loop
+def _high(left: np.uint64, right: np.uint64) -> np.uint64:
+    """Return the upper 64 bits of a product."""
+    low = (left & _LOW) * (right & _LOW)
+    middle = (left >> _HALF) * (right & _LOW) + (low >> _HALF)
+    other = (left & _LOW) * (right >> _HALF) + (middle & _LOW)
+    return (left >> _HALF) * (right >> _HALF) + (middle >> _HALF) + (other >> _HALF)
+
+
+@compile_loop
+def philox(start: int, stop: int, words: np.ndarray, key: np.ndarray, used: int, indices: np.ndarray) -> None:
+    """Fill rows of uint64 `words` with Philox4x64-10, as NumPy's bit generator would.
+
+    The counter of a row starts at (`used`, 0, its index, 0); `LANES` counters go together, so that the
+    compiler can use vector instructions.
+    """
+    lanes = np.empty((4, LANES), np.uint64)
+    one, two, three, four = lanes[0], lanes[1], lanes[2], lanes[3]
+    blocks = words.shape[1] // 4
+    for row in range(start, stop):
+        for first in range(0, blocks, LANES):
+            for lane in range(LANES):
+                # NumPy counts before it draws.
+                one[lane] = used + first + lane + 1
+                two[lane] = 0
+                three[lane] = indices[row]
+                four[lane] = 0
+            left, right = key[0], key[1]
+            for _ in range(10):
+                for lane in range(LANES):
+                    near, far = one[lane], three[lane]
+                    one[lane] = _high(far, _SECOND) ^ two[lane] ^ left
+                    two[lane] = far * _SECOND
+                    three[lane] = _high(near, _FIRST) ^ four[lane] ^ right
+                    four[lane] = near * _FIRST
+                left += _FIRST_STEP
+                right += _SECOND_STEP
+            for lane in range(min(LANES, blocks - first)):
+                place = 4 * (first + lane)
+                words[row, place] = one[lane]
+                words[row, place + 1] = two[lane]
+                words[row, place + 2] = three[lane]
+                words[row, place + 3] = four[lane]
+
+
+@compile_loop
+def look_up(start: int, stop: int, words: np.ndarray, table: np.ndarray, picked: np.ndarray) -> None:
+    """Replace 16-bit words [n, ...] by the entries of a table of 2**16."""
+    for row in range(start, stop):
+        for place in range(words.shape[1]):
+            picked[row, place] = table[words[row, place]]
+
+
+@compile_loop
+def to_levels(start: int, stop: int, images: np.ndarray, levels: np.ndarray) -> None:
+    """Round numbers in [0, 1] to whole levels, halves to even."""
+    # In a float32 of this size the last bit is 1, so adding it rounds.
+    magic = np.float32(3 * 2**22)
+    for row in range(start, stop):
+        for place in range(images.shape[1]):
+            levels[row, place] = (images[row, place] * np.float32(255) + magic) - magic
+
+
+@compile_loop
+def from_levels(start: int, stop: int, levels: np.ndarray, slack: float, images: np.ndarray) -> None:
+    """Truncate levels to whole ones from 0 to 255 and write them as numbers in [0, 1]."""
+    for row in range(start, stop):
+        for place in range(levels.shape[1]):
+            level = levels[row, place] + slack
+            level = min(max(level, np.float32(0)), np.float32(255))
+            images[row, place] = np.float32(np.int32(level)) / np.float32(255)
+
+
+@compile_loop
+def poisson(
+    start: int,
+    stop: int,
+    words: np.ndarray,
+    levels: np.ndarray,
+    accept: np.ndarray,
+    alias: np.ndarray,
+    scale: float,
+    counts: np.ndarray,
+) -> None:
+    """Draw Poisson counts by alias tables [256 * columns] and 32-bit words, as levels."""
+    columns = len(accept) // 256
+    bits = 0
+    while 1 << bits < columns:
+        bits += 1
+    for row in range(start, stop):
+        for place in range(words.shape[1]):
+            word = words[row, place]
+            column = word & np.int32(columns - 1)
+            cell = np.uint32(levels[row, place]) * np.uint32(columns) + np.uint32(column)
+            is_kept = (word >> np.int32(bits)) < accept[cell]
+            # Arithmetic instead of a branch, which a random condition makes slow.
+            count = alias[cell] + (column - alias[cell]) * np.int32(is_kept)
+            counts[row, place] = np.float32(count) * scale

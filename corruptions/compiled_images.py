@@ -1,0 +1,236 @@
+"""More inner loops, as in `corruptions.compiled`: those that read images at other places."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from corruptions.compiled import compile_loop, inline_loop
+
+BLOCK = 2048
+"""Values that are summed at a time, so that they stay in the nearest cache."""
+
+
+@compile_loop
+def add_pairs(
+    start: int, stop: int, planes: np.ndarray, offsets: np.ndarray, weights: np.ndarray, total: np.ndarray
+) -> None:
+    """Write the sum of pairs of readings of flat planes [n, size] times their weights to `total`.
+
+    `offsets` int64 [pairs, 2] says where each reading begins. An even number of pairs.
+    """
+    length = total.shape[1]
+    for plane in range(start, stop):
+        flat = planes[plane]
+        for first in range(0, length, BLOCK):
+            target = total[plane, first : first + BLOCK]
+            size = len(target)
+            target[:] = 0
+            for pair in range(0, len(weights), 2):
+                one = flat[first + offsets[pair, 0] :][:size]
+                two = flat[first + offsets[pair, 1] :][:size]
+                three = flat[first + offsets[pair + 1, 0] :][:size]
+                four = flat[first + offsets[pair + 1, 1] :][:size]
+                near, far = weights[pair], weights[pair + 1]
+                for place in range(size):
+                    sum_before = target[place] + (one[place] + two[place]) * near
+                    target[place] = sum_before + (three[place] + four[place]) * far
+
+
+@compile_loop
+def add_steps(
+    start: int, stop: int, images: np.ndarray, offsets: np.ndarray, weights: np.ndarray, total: np.ndarray
+) -> None:
+    """Write the sum of readings of flat planes [n, c, size] times their weights to `total`.
+
+    `offsets` int64 [n, steps] says where each image's readings begin. An even number of steps.
+    """
+    length = total.shape[2]
+    for image in range(start, stop):
+        for channel in range(images.shape[1]):
+            flat = images[image, channel]
+            for first in range(0, length, BLOCK):
+                target = total[image, channel, first : first + BLOCK]
+                size = len(target)
+                target[:] = 0
+                for step in range(0, len(weights), 2):
+                    one = flat[first + offsets[image, step] :][:size]
+                    two = flat[first + offsets[image, step + 1] :][:size]
+                    near, far = weights[step], weights[step + 1]
+                    for place in range(size):
+                        target[place] = (target[place] + one[place] * near) + two[place] * far
+
+
+@compile_loop
+def sample(
+    start: int,
+    stop: int,
+    images: np.ndarray,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    is_edge: int,
+    result: np.ndarray,
+) -> None:
+    """Read images [n, c, h w] at fractional rows and columns [n, h, w], linearly.
+
+    The image is mirrored at the edge of its outermost pixels or, with `is_edge` 0, at their centre.
+    """
+    channels = images.shape[1]
+    height, width = rows.shape[1:]
+    places = np.empty((4, width), np.uint32)
+    shares = np.empty((2, width), np.float32)
+    for image in range(start, stop):
+        for row in range(height):
+            for column in range(width):
+                y, x = rows[image, row, column], columns[image, row, column]
+                top, left = np.floor(y), np.floor(x)
+                shares[0, column], shares[1, column] = y - top, x - left
+                upper = _fold(np.int32(top), height, is_edge) * width
+                lower = _fold(np.int32(top) + 1, height, is_edge) * width
+                near = _fold(np.int32(left), width, is_edge)
+                far = _fold(np.int32(left) + 1, width, is_edge)
+                places[0, column], places[1, column] = upper + near, upper + far
+                places[2, column], places[3, column] = lower + near, lower + far
+            for channel in range(channels):
+                flat = images[image, channel]
+                target = result[image, channel, row]
+                for column in range(width):
+                    right = shares[1, column]
+                    one, two = flat[places[0, column]], flat[places[1, column]]
+                    three, four = flat[places[2, column]], flat[places[3, column]]
+                    first, second = (two - one) * right + one, (four - three) * right + three
+                    target[column] = (second - first) * shares[0, column] + first
+
+
+@inline_loop
+def _fold(position: Any, size: int, is_edge: int) -> Any:
+    """Mirror a position less than one size outside; farther ones go to the edge."""
+    inside = max(position, -position - is_edge)
+    inside = min(inside, 2 * (size - 1) + is_edge - inside)
+    return max(inside, 0)
+
+
+@compile_loop
+def copy_neighbours(start: int, stop: int, words: np.ndarray, reach: int, source: np.ndarray) -> None:
+    """Overwrite every inner pixel by a near one, from the last to the first, as published.
+
+    `source` int32 [n, h, w] holds where each pixel's value came from; uint16 `words` [n, 2, h, w], of the
+    inner pixels, say how far down and right, from -reach to reach - 1, the near one lies.
+    """
+    height, width = source.shape[1:]
+    span, bits = np.uint32(2 * reach), np.uint32(16)
+    for image in range(start, stop):
+        flat = source[image].reshape(height * width)
+        for row in range(height - reach, reach, -1):
+            downs, rights = words[image, 0, row - reach - 1], words[image, 1, row - reach - 1]
+            for column in range(width - reach, reach, -1):
+                down = np.int32((downs[column - reach - 1] * span) >> bits) - reach
+                right = np.int32((rights[column - reach - 1] * span) >> bits) - reach
+                place = row * width + column
+                flat[np.uint32(place)] = flat[np.uint32(place + down * width + right)]
+
+
+@compile_loop
+def move(start: int, stop: int, source: np.ndarray, images: np.ndarray, result: np.ndarray) -> None:
+    """Copy the pixels of images [n, c, size] that `source` int32 [n, size] names."""
+    for image in range(start, stop):
+        for channel in range(images.shape[1]):
+            flat, target = images[image, channel], result[image, channel]
+            for place in range(len(flat)):
+                target[place] = flat[np.uint32(source[image, place])]
+
+
+@compile_loop
+def pixelate(
+    start: int,
+    stop: int,
+    planes: np.ndarray,
+    boxes: np.ndarray,
+    places: np.ndarray,
+    shares: np.ndarray,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    result: np.ndarray,
+) -> None:
+    """Average boxes of rows, then of columns, rounding each, and repeat them over the image.
+
+    Args:
+        start: The first plane.
+        stop: The plane after the last.
+        planes: Whole levels [n, h, w].
+        boxes: First row of every box and the one after its last, int64 [boxes, 2].
+        places: Columns of every box, uint32 [longest, boxes].
+        shares: 1, or 0 for those that a shorter box does not have.
+        rows: The box that each row of the result shows, int64.
+        columns: The box that each column shows, uint32.
+        result: Receives the planes.
+    """
+    height, width = planes.shape[1:]
+    line, small = np.empty(width, np.float32), np.empty(places.shape[1], np.float32)
+    sizes, half = shares.sum(0), np.float32(0.5)
+    for plane in range(start, stop):
+        for row in range(height):
+            target = result[plane, row]
+            if row and rows[row] == rows[row - 1]:
+                target[:] = result[plane, row - 1]
+                continue
+            first, last = boxes[rows[row]]
+            line[:] = planes[plane, first]
+            for other in range(first + 1, last):
+                addend = planes[plane, other]
+                for place in range(width):
+                    line[place] += addend[place]
+            size = np.float32(last - first)
+            for place in range(width):
+                line[place] = np.floor(line[place] / size + half)
+            small[:] = 0
+            for part in range(len(places)):
+                named, share = places[part], shares[part]
+                for box in range(len(small)):
+                    small[box] += line[named[box]] * share[box]
+            for box in range(len(small)):
+                small[box] = np.floor(small[box] / sizes[box] + half)
+            for place in range(width):
+                target[place] = small[columns[place]]
+
+
+@compile_loop
+def plasma(start: int, stop: int, noise: np.ndarray, decay: float, heights: np.ndarray) -> None:
+    """Do as `corruptions.plasma._grow`: heights [n, size, size] from noise [n, size**2] in (-1, 1)."""
+    size = heights.shape[1]
+    quarter = np.float32(4)
+    for image in range(start, stop):
+        land, bumps = heights[image], noise[image]
+        land[0, 0] = 0
+        step, used, wobble = size, 0, 100.0
+        while step >= 2:
+            half, count = step // 2, size // step
+            scale = np.float32(wobble**2)
+            for row in range(count):
+                here, below = land[row * step], land[(row + 1) % count * step]
+                target, share = land[row * step + half], bumps[used + row * count :]
+                for column in range(count):
+                    left, right = column * step, (column + 1) % count * step
+                    total = (here[left] + below[left]) + (here[right] + below[right])
+                    target[left + half] = total / quarter + share[column] * scale
+            used += count**2
+            for row in range(count):
+                above = land[(row - 1) % count * step + half]
+                here, centre = land[row * step], land[row * step + half]
+                share = bumps[used + row * count :]
+                for column in range(count):
+                    left, right = column * step, (column + 1) % count * step
+                    total = (centre[left + half] + above[left + half]) + here[left] + here[right]
+                    here[left + half] = total / quarter + share[column] * scale
+            used += count**2
+            for row in range(count):
+                here, below = land[row * step], land[(row + 1) % count * step]
+                centre, share = land[row * step + half], bumps[used + row * count :]
+                for column in range(count):
+                    left = column * step
+                    before = (column - 1) % count * step
+                    total = (centre[left + half] + centre[before + half]) + here[left] + below[left]
+                    centre[left] = total / quarter + share[column] * scale
+            used += count**2
+            step, wobble = half, wobble / decay
