@@ -48,3 +48,5 @@ class ZooEntry:
     licence: str
     published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Accuracies in percent that its authors claim: readout -> column of their table -> value."""
+    published_examples: Mapping[str, int] = field(default_factory=dict)
+    """Test images behind each of those columns."""

@@ -6,6 +6,15 @@ from zoo.entry import Download, Shipped, ZooEntry
 
 _HUANG = 'Huang et al., "Neural Networks with Recurrent Generative Feedback", NeurIPS 2020, arXiv 2007.09200'
 _CNNF_FILES = "https://github.com/yjhuangcd/CNNF/raw/37b610a/models"
+_CIFAR_EXAMPLES = {
+    "clean": 10_000,
+    "pgd_first": 10_000,
+    "pgd_e2e": 10_000,
+    "spsa_first": 640,
+    "spsa_e2e": 640,
+    "transfer": 10_000,
+}
+"""SPSA ran on the first ten batches of 64 of a shuffled loader (test.py and eval.py of the authors)."""
 
 
 def _official(file: str, git_blob: str) -> Download:
@@ -70,6 +79,7 @@ ENTRIES: dict[str, ZooEntry] = {
         citation=_HUANG,
         licence="MIT",
         published={"last": {"clean": 79.09, "pgd_first": 42.31, "spsa_first": 66.61}},
+        published_examples=_CIFAR_EXAMPLES,
     ),
     "cnnf_cifar": ZooEntry(
         name="cnnf_cifar",
@@ -102,6 +112,7 @@ ENTRIES: dict[str, ZooEntry] = {
                 "transfer": 67.09,
             },
         },
+        published_examples=_CIFAR_EXAMPLES,
     ),
     **{entry.name: entry for entry in map(_standard, range(6))},
 }
