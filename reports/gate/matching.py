@@ -95,17 +95,17 @@ class Matcher:
         nearest = min(changes, key=len, default=[])
         if not 1 <= len(nearest) <= NEAREST:
             return "missing from the results"
-        return f"missing from the results; the nearest cell has {', '.join(nearest)}"
+        return f"missing from the results; the nearest cell differs in {'; '.join(nearest)}"
 
     def _obstacle(self, cell: Cell, record: Record) -> str | None:
         """Return why a record of the same question cannot be compared, if it cannot."""
         if record.status == "error":
             return f"failed: {record.error}"
         if record.cell.data != cell.data:
-            return f"other images or labels: data {cell.data[:12]} -> {record.cell.data[:12]}"
+            return f"other images or labels: data {cell.data[:12]}, now {record.cell.data[:12]}"
         changed = _changed_weights(cell, record.cell)
         if changed and not self.compares_weights:
-            return "; ".join(f"weights of {model} {old[:12]} -> {new[:12]}" for model, old, new in changed)
+            return "; ".join(f"weights of {model} {old[:12]}, now {new[:12]}" for model, old, new in changed)
         return None
 
     def _pair(self, known: BaselineCell, record: Record) -> Pair | Incomparable:

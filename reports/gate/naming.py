@@ -18,11 +18,11 @@ def without_hashes(cell: Cell, *others: str) -> str:
 
 
 def differences(first: Cell, second: Cell) -> list[str]:
-    """Return the fields in which two questions differ, as "name first -> second"."""
+    """Return the fields in which two questions differ, as "name FIRST, now SECOND"."""
     before, after = _flat(first), _flat(second)
     names = [name for name in before | after if name not in HASHES]
     return [
-        f"{name} {before.get(name)} -> {after.get(name)}"
+        f"{name} {before.get(name)}, now {after.get(name)}"
         for name in names
         if before.get(name) != after.get(name)
     ]

@@ -59,7 +59,7 @@ class Paired:
     def sentence(self) -> str:
         """Return the numbers in words."""
         return (
-            f"{100 * self.before.share:.2f} -> {100 * self.now.share:.2f} % ({self.points:+.2f} points), "
+            f"{100 * self.before.share:.2f} %, now {100 * self.now.share:.2f} % ({self.points:+.2f} points), "
             f"{self.lost} lost, {self.gained} gained, {self.flips} of {self.before.n} answers changed; "
             f"p {self.p:.2g}, adjusted {self.adjusted:.2g}"
         )
@@ -80,7 +80,7 @@ def compare(baseline: Baseline, records: Sequence[Record], store: Store, rules: 
     matcher = Matcher(baseline, store, rules.compares_weights, rules.takes_any_seed)
     matches = matcher.match(records)
     pairs = [match for match in matches if isinstance(match, Pair)]
-    evidence = iter(_weigh(pairs))
+    evidence = iter(weigh(pairs))
     findings = tuple(
         _finding(name, match, evidence, rules)
         for name, match in zip(names_of([match.cell for match in matches]), matches, strict=True)
@@ -105,7 +105,7 @@ def _finding(name: str, match: Pair | Incomparable, evidence: Iterator[Paired], 
     return Finding(name, match.cell.suite, status, found)
 
 
-def _weigh(pairs: Sequence[Pair]) -> list[Paired]:
+def weigh(pairs: Sequence[Pair]) -> list[Paired]:
     """Return the numbers of each pair, with p-values corrected over all of them."""
     lost = [int(np.count_nonzero(pair.before & ~pair.now)) for pair in pairs]
     gained = [int(np.count_nonzero(~pair.before & pair.now)) for pair in pairs]
@@ -124,14 +124,16 @@ def _weigh(pairs: Sequence[Pair]) -> list[Paired]:
 
 def _other_weights(pairs: Iterable[Pair]) -> list[str]:
     changes = dict.fromkeys(change for pair in pairs for change in pair.weights)
-    return [f"compared although weights of {m} changed: {old[:12]} -> {new[:12]}" for m, old, new in changes]
+    return [
+        f"compared although weights of {m} changed: {old[:12]}, now {new[:12]}" for m, old, new in changes
+    ]
 
 
 def _other_versions(before: Sequence[MadeWith], now: Sequence[MadeWith]) -> list[str]:
     """Say what the run was made with, where it is not what the baseline was made with."""
     then, later = _ways(before), _ways(now)
     names = [name for name in then | later if then.get(name) != later.get(name)]
-    told = "; ".join(f"{name} {then.get(name, 'none')} -> {later.get(name, 'none')}" for name in names)
+    told = "; ".join(f"{name} {then.get(name, 'none')}, now {later.get(name, 'none')}" for name in names)
     return [f"made otherwise than the baseline: {told}"] if told else []
 
 

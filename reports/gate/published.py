@@ -108,7 +108,8 @@ def compare_published(claims: Sequence[Claim], records: Sequence[Record], rules:
     answered = [(claim, _answer(claim, records)) for claim in claims]
     comparable = sum(isinstance(answer, Record) for _, answer in answered)
     level = 1 - 2 * rules.alpha / max(1, comparable)
-    return Verdict(tuple(_finding(claim, answer, level, rules) for claim, answer in answered))
+    findings = tuple(_finding(claim, answer, level, rules) for claim, answer in answered)
+    return Verdict(findings, (f"intervals of level {100 * level:.6g} %",) if comparable else ())
 
 
 def _answer(claim: Claim, records: Sequence[Record]) -> Record | str:
