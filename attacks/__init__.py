@@ -5,15 +5,16 @@ from typing import Any
 
 from attacks.advertorch_backend import AdvertorchPGD, AdvertorchSPSA
 from attacks.ascent import Attack
+from attacks.bim import TargetedBIM
 from attacks.draws import Draws
 from attacks.pgd import PGD
 from attacks.spsa import SPSA
 from attacks.threat import ThreatModel
 
-__all__ = ["ATTACKS", "PGD", "SPSA", "Attack", "Draws", "ThreatModel", "build"]
+__all__ = ["ATTACKS", "PGD", "SPSA", "Attack", "Draws", "TargetedBIM", "ThreatModel", "build"]
 
 ATTACKS: dict[str, dict[str, Callable[..., Attack]]] = {
-    "native": {"pgd": PGD, "spsa": SPSA},
+    "native": {"pgd": PGD, "spsa": SPSA, "targeted_bim": TargetedBIM},
     "advertorch": {"pgd": AdvertorchPGD, "spsa": AdvertorchSPSA},
 }
 """Backend -> name -> class."""

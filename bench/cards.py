@@ -15,7 +15,7 @@ from reports.records import Record
 def fill(card: Path, records: Iterable[Record]) -> int:
     """Write the accuracies of a checkpoint into its card and return how many there are.
 
-    Earlier accuracies are replaced. Records of other weights are left out, and so are corrupted images.
+    Earlier accuracies are replaced. Left out are records of other weights and of corrupted or noisy images.
 
     Args:
         card: The JSON file beside the weights.
@@ -29,7 +29,7 @@ def fill(card: Path, records: Iterable[Record]) -> int:
         sha256 = content["sha256"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BenchError(f"{card} is not a card: {error}") from error
-    own = [r for r in records if r.status == "ok" and r.cell.weights == sha256 and not _is_corrupted(r)]
+    own = [r for r in records if r.status == "ok" and r.cell.weights == sha256 and _belongs(r)]
     if not own:
         raise BenchError(f"no record is of the weights of {card.name}, SHA-256 {sha256[:12]}")
     content["accuracies"] = [_accuracy(record) for record in own]
@@ -37,8 +37,10 @@ def fill(card: Path, records: Iterable[Record]) -> int:
     return len(own)
 
 
-def _is_corrupted(record: Record) -> bool:
-    return record.cell.perturbation is not None and record.cell.perturbation.kind == "corruption"
+def _belongs(record: Record) -> bool:
+    """Return whether a record is a plain accuracy on clean or attacked images."""
+    done = record.cell.perturbation
+    return record.cell.probe is None and (done is None or done.kind == "attack")
 
 
 def _accuracy(record: Record) -> dict[str, Any]:

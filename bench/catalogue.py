@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import zoo
-from bench.data import DATASETS, EMBEDDED
+from bench.data import DATASETS
 from bench.suites import SUITES
 
 
@@ -38,9 +38,24 @@ def datasets() -> dict[str, str]:
     """Return the datasets."""
     return {
         name: f"{known.sizes['test']:,} test images {'x'.join(map(str, known.shape))}, "
-        f"{len(known.classes)} classes; the first {EMBEDDED:,} come with the package"
+        f"{len(known.classes):,} classes; "
+        + (f"the first {known.embedded:,} come with the package" if known.embedded else "from a local folder")
         for name, known in DATASETS.items()
     }
+
+
+def tables() -> dict[str, str]:
+    """Return the tables of reports."""
+    from reports.catalogue import TABLES
+
+    return {name: f"{kind.summary}; suites {', '.join(kind.suites)}" for name, kind in TABLES.items()}
+
+
+def figures() -> dict[str, str]:
+    """Return the figures of reports."""
+    from reports.catalogue import FIGURES
+
+    return {name: f"{kind.summary}; suites {', '.join(kind.suites)}" for name, kind in FIGURES.items()}
 
 
 CATALOGUES: dict[str, Callable[[], dict[str, str]]] = {
@@ -48,4 +63,6 @@ CATALOGUES: dict[str, Callable[[], dict[str, str]]] = {
     "suites": suites,
     "attacks": attacks,
     "datasets": datasets,
+    "tables": tables,
+    "figures": figures,
 }

@@ -1,7 +1,7 @@
 """Datasets: ordered images with known hashes, without torch.
 
-The first 1,000 test images of each dataset come with the package. More of them, and the training images,
-come from a local folder or a download.
+The first 1,000 test images of the small datasets come with the package. More of them, and the training
+images, come from a local folder or a download; ImageNet from a local folder alone.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bench import imagenet
 from bench.errors import BenchError, UnknownName
 
 ASSETS = Path(__file__).parent / "assets"
@@ -45,12 +46,17 @@ class Dataset:
     """An image classification dataset with an official order."""
 
     name: str
-    torchvision: str
-    """Name of its class in torchvision.datasets."""
+    torchvision: str | None
+    """Name of its class in torchvision.datasets; None for ImageNet, which is read by `bench.imagenet`."""
     shape: tuple[int, int, int]
     """(h, w, c)"""
     classes: tuple[str, ...]
     sizes: dict[Split, int]
+
+    @property
+    def embedded(self) -> int:
+        """Test images that come with the package, the first ones."""
+        return EMBEDDED if self.torchvision else 0
 
 
 DATASETS: dict[str, Dataset] = {
@@ -79,6 +85,13 @@ DATASETS: dict[str, Dataset] = {
         classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
         sizes={"train": 50_000, "test": 10_000},
     ),
+    "imagenet": Dataset(
+        name="imagenet",
+        torchvision=None,
+        shape=(imagenet.SIDE, imagenet.SIDE, 3),
+        classes=tuple(map(str, range(imagenet.CLASSES))),
+        sizes={"train": 0, "test": 50_000},
+    ),
 }
 
 
@@ -103,13 +116,28 @@ def evaluation_images(name: str, examples: int, data_dir: Path | None = None) ->
     known = dataset(name)
     if not 1 <= examples <= known.sizes["test"]:
         raise BenchError(f"{name} has {known.sizes['test']} test images, cannot take {examples}")
-    found = _embedded(known) if examples <= EMBEDDED else _full(known, "test", data_dir)
+    if known.torchvision is None:
+        return LabelledImages(*imagenet.read(_folder(data_dir), examples))
+    found = _embedded(known) if examples <= known.embedded else _full(known, "test", data_dir)
     return LabelledImages(found.images[:examples], found.labels[:examples])
+
+
+def require(name: str, data_dir: Path | None = None) -> None:
+    """Raise BenchError if a dataset is not where it must be by hand: cheap, to be asked before downloads."""
+    if dataset(name).torchvision is None:
+        imagenet.find(_folder(data_dir))
 
 
 def train_images(name: str, data_dir: Path | None = None) -> LabelledImages:
     """Return all training images; arguments and errors as for `evaluation_images`."""
-    return _full(dataset(name), "train", data_dir)
+    known = dataset(name)
+    if known.sizes["train"] == 0:
+        raise BenchError(f"the training images of {name} are not supported")
+    return _full(known, "train", data_dir)
+
+
+def _folder(data_dir: Path | None) -> Path:
+    return data_dir or Path(os.environ.get("BENCH_DATA_DIR", "data"))
 
 
 def _embedded(known: Dataset) -> LabelledImages:
@@ -125,7 +153,7 @@ def _embedded(known: Dataset) -> LabelledImages:
 
 
 def _full(known: Dataset, split: Split, data_dir: Path | None) -> LabelledImages:
-    folder = data_dir or Path(os.environ.get("BENCH_DATA_DIR", "data"))
+    folder = _folder(data_dir)
     archive = folder / f"{known.name}_{split}.npz"
     found = _read_archive(archive) if archive.is_file() else _read_torchvision(known, split, folder)
     expected = (known.sizes[split], *known.shape)
@@ -148,7 +176,7 @@ def _read_archive(path: Path) -> LabelledImages:
 def _read_torchvision(known: Dataset, split: Split, folder: Path) -> LabelledImages:
     from torchvision import datasets
 
-    load = getattr(datasets, known.torchvision)
+    load = getattr(datasets, str(known.torchvision))
     try:
         found = load(folder, train=split == "train", download=True)
     except (OSError, RuntimeError) as error:

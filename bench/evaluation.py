@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pkgutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,6 +54,8 @@ class Evaluation:
     cells: list[Cell]
     records: list[Record]
     """Those of `cells`, finished or failed."""
+    pictures: tuple[Path, ...] = ()
+    """Files beside the records that the suite draws."""
 
     @property
     def is_complete(self) -> bool:
@@ -65,7 +68,7 @@ def evaluate(
     dataset: str | None = None,
     suite: str = "adversarial",
     *,
-    checkpoint: str = "shipped",
+    checkpoint: str | None = None,
     iterations: int | None = None,
     results: str | Path | None = None,
     examples: int | None = None,
@@ -82,7 +85,7 @@ def evaluate(
             with or without `unroll`.
         dataset: What the classes are; may be left out for a model of the zoo.
         suite: A key of `bench.suites.SUITES`.
-        checkpoint: For a model of the zoo, the name or path of its weights.
+        checkpoint: For a model of the zoo, the name or path of its weights; by default its first ones.
         iterations: Feedback iterations; by default the model's own.
         results: Folder that keeps the records, so that the same call continues; by default they are not kept.
         examples: Test images to use, from the first.
@@ -99,7 +102,8 @@ def evaluate(
     Raises:
         BenchError: If something the caller gave is unknown, missing or does not fit.
     """
-    candidate = candidate_of(model, dataset, checkpoint, iterations)
+    folder = Path(data_dir) if data_dir else None
+    candidate = candidate_of(model, dataset, checkpoint, iterations, folder)
     options = Options(
         suite,
         examples,
@@ -107,7 +111,7 @@ def evaluate(
         seed,
         device,
         batch_size,
-        data_dir=Path(data_dir) if data_dir else None,
+        data_dir=folder,
     )
     with tempfile.TemporaryDirectory() as temporary:
         found = run([candidate], options, Store(Path(results or temporary)), SilentProgress())
@@ -115,9 +119,17 @@ def evaluate(
 
 
 def candidate_of(
-    model: str | nn.Module, dataset: str | None, checkpoint: str, iterations: int | None
+    model: str | nn.Module,
+    dataset: str | None,
+    checkpoint: str | None,
+    iterations: int | None,
+    data_dir: Path | None = None,
 ) -> Candidate:
-    """Return the candidate that a name, a file or a module stands for."""
+    """Return the candidate that a name, a file or a module stands for.
+
+    Raises:
+        BenchError: If it is unknown or does not fit, or if its images must be put somewhere by hand first.
+    """
     if iterations is not None and iterations < 0:
         raise BenchError(f"iterations must be at least 0, got {iterations}")
     if not isinstance(model, str):
@@ -126,6 +138,8 @@ def candidate_of(
         return models.from_object(model, dataset, iterations=iterations)
     if ":" in model and model not in zoo.ENTRIES:
         return models.from_file(model, dataset, iterations)
+    if model in zoo.ENTRIES:
+        data.require(zoo.ENTRIES[model].dataset, data_dir)
     candidate = models.from_zoo(model, checkpoint, iterations)
     if dataset not in (None, candidate.dataset):
         raise BenchError(f"{model} classifies {candidate.dataset}, not {dataset}")
@@ -146,7 +160,8 @@ def run(candidates: Sequence[Candidate], options: Options, store: Store, progres
             with store.run_lock(timeout=0):
                 _run_pending(pending, involved, options, device, store, progress)
         wanted = {cell.key for cell in cells}
-        return Evaluation(cells, [record for record in store.read() if record.key in wanted])
+        evaluation = Evaluation(cells, [record for record in store.read() if record.key in wanted])
+        return replace(evaluation, pictures=_pictures(candidates, evaluation, options, device, store))
     except TimeoutError as error:
         raise BenchError(f"{error}; wait for it, or give another folder with --results") from error
     except RecordError as error:
@@ -210,21 +225,47 @@ def _run_pending(
     store: Store,
     progress: Progress,
 ) -> None:
-    import torch
-
-    from bench.devices import Machine
     from bench.runner import Runner
 
-    batch_size = options.batch_size or (CPU_BATCH_SIZE if device.type == "cpu" else GPU_BATCH_SIZE)
-
-    def images(cell: Cell) -> data.LabelledImages:
-        if cell.perturbation and cell.perturbation.backend == "official" and options.corrupted_data:
-            return corrupted.read(options.corrupted_data, cell)
-        return _images(cell.dataset, cell.examples, options.data_dir)
-
-    runner = Runner(involved, images, Machine(device, batch_size, torch.float32), store, progress)
+    runner = Runner(involved, partial(_shown, options), _machine(options, device), store, progress)
     # Another run may have finished some of them since.
     runner.run(_pending(pending, store))
+
+
+def _pictures(
+    candidates: Sequence[Candidate],
+    evaluation: Evaluation,
+    options: Options,
+    device: torch.device,
+    store: Store,
+) -> tuple[Path, ...]:
+    """Draw the pictures of a suite that has some, of models all of whose cells went well."""
+    if (picture := suites.named(options.suite).picture) is None:
+        return ()
+    draw = pkgutil.resolve_name(picture)
+    failed = {cell.key for cell in evaluation.cells} - finished(evaluation.records).keys()
+    drawn = []
+    for candidate in candidates:
+        scored = candidate.scored
+        cells = [c for c in evaluation.cells if (c.model, c.weights) == (scored.name, scored.weights)]
+        if not any(cell.key in failed for cell in cells):
+            images = partial(_shown, options)
+            drawn.append(draw(candidate, cells, images, _machine(options, device), store.folder))
+    return tuple(drawn)
+
+
+def _machine(options: Options, device: torch.device) -> devices.Machine:
+    import torch
+
+    batch_size = options.batch_size or (CPU_BATCH_SIZE if device.type == "cpu" else GPU_BATCH_SIZE)
+    return devices.Machine(device, batch_size, torch.float32)
+
+
+def _shown(options: Options, cell: Cell) -> data.LabelledImages:
+    """Return the images that a cell starts from."""
+    if cell.perturbation and cell.perturbation.backend == "official" and options.corrupted_data:
+        return corrupted.read(options.corrupted_data, cell)
+    return _images(cell.dataset, cell.examples, options.data_dir)
 
 
 def _data_hash(dataset: str, data_dir: Path | None, examples: int) -> str:

@@ -36,8 +36,8 @@ class Candidate:
     """Returns it on the CPU in evaluation mode."""
 
 
-def from_zoo(name: str, checkpoint: str = "shipped", iterations: int | None = None) -> Candidate:
-    """Return a model of the zoo; its checkpoint is found and verified, not yet read.
+def from_zoo(name: str, checkpoint: str | None = None, iterations: int | None = None) -> Candidate:
+    """Return a model of the zoo; its checkpoint, by default its first, is found and verified, not yet read.
 
     Raises:
         BenchError: If the model or the checkpoint is unknown, damaged or missing.
@@ -47,6 +47,7 @@ def from_zoo(name: str, checkpoint: str = "shipped", iterations: int | None = No
     entry = zoo.ENTRIES[name]
     if entry.iterations == 0 and iterations:
         raise BenchError(f"{name} has no feedback, so iterations must be 0, got {iterations}")
+    checkpoint = checkpoint or next(iter(entry.checkpoints), "shipped")
     try:
         file = locate(entry, checkpoint)
     except zoo.CheckpointError as error:
@@ -74,10 +75,23 @@ def from_file(spec: str, dataset: str | None, iterations: int | None = None) -> 
     """
     path, _, factory = spec.rpartition(":")
     file = Path(path)
+    if file.is_file() and dataset is None:
+        raise BenchError(f"name the dataset of {spec!r} with --dataset")
+    network = make_from_file(spec)
+    code_hash = hashlib.sha256(file.read_bytes()).hexdigest()
+    return from_object(network, str(dataset), factory, iterations, code_hash)
+
+
+def make_from_file(spec: str) -> nn.Module:
+    """Return what a factory of a file makes, named as "path/to/file.py:factory"; the file is executed.
+
+    Raises:
+        BenchError: If the file or the factory is not there, or fails.
+    """
+    path, _, factory = spec.rpartition(":")
+    file = Path(path)
     if not file.is_file():
         raise BenchError(f"no file {str(file)!r} for the model {spec!r}")
-    if dataset is None:
-        raise BenchError(f"name the dataset of {spec!r} with --dataset")
     module_spec = importlib.util.spec_from_file_location(f"bench_model_{file.stem}", file)
     if module_spec is None or module_spec.loader is None:
         raise BenchError(f"{file} is not a Python file")
@@ -85,10 +99,10 @@ def from_file(spec: str, dataset: str | None, iterations: int | None = None) -> 
     sys.modules[module_spec.name] = module
     try:
         module_spec.loader.exec_module(module)
-        network = getattr(module, factory)()
+        network: nn.Module = getattr(module, factory)()
     except Exception as error:
         raise BenchError(f"{spec} cannot be made: {type(error).__name__}: {error}") from error
-    return from_object(network, dataset, factory, iterations, hashlib.sha256(file.read_bytes()).hexdigest())
+    return network
 
 
 def from_object(

@@ -49,6 +49,8 @@ def perturber_of(cell: Cell, source: FeedbackModel | None) -> Perturber:
         return Perturber(lambda images, labels, examples: images)
     if done.kind == "corruption":
         return _corruption(cell, done)
+    if done.kind == "noise":
+        return _noise(cell, done)
     if source is None:
         raise ValueError(f"the attack {done.name} needs a source model")
     return _attack(cell, done, source)
@@ -60,6 +62,15 @@ def _corruption(cell: Cell, done: Perturbation) -> Perturber:
     def perturb(images: Images, labels: Labels, examples: range) -> Images:
         damaged = corruptions.apply(images, done.name, seed=cell.seed, indices=examples, **settings)
         return damaged.contiguous(memory_format=torch.channels_last)
+
+    return Perturber(perturb)
+
+
+def _noise(cell: Cell, done: Perturbation) -> Perturber:
+    sigma = float(done.settings["sigma"])
+
+    def perturb(images: Images, labels: Labels, examples: range) -> Images:
+        return images + sigma * attacks.Draws(cell.draw_key, examples, images).normal(images.shape[1:])
 
     return Perturber(perturb)
 

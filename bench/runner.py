@@ -11,7 +11,7 @@ import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ from bench import provenance
 from bench.devices import Machine
 from bench.models import Candidate
 from bench.perturbing import perturber_of
+from bench.probes import PROBES, Observation
 from bench.progress import Progress
 from reports.cell import Cell
 from reports.records import Passes, Record, Store
@@ -48,6 +49,14 @@ class Meter:
         if logits.requires_grad:
             self.backward += passes
         return logits
+
+    def walk(self, images: Images, iterations: int) -> Iterator[Any]:
+        """Yield the steps of a model that shows them, and count."""
+        if not hasattr(self.model, "walk"):
+            raise TypeError("the model has no feedback to look into")
+        for step in self.model.walk(images, iterations):
+            self.forward += len(images)
+            yield step
 
 
 @dataclass
@@ -116,9 +125,9 @@ class Runner:
         pixels, labels = self.images(asked)
         source = self._model(asked.source, asked.source_weights) if asked.source else None
         perturber = perturber_of(asked, source)
-        scored = {(cell.model, cell.weights): self._model(cell.model, cell.weights) for cell in group}
-        depth = {identity: _largest_iterations(group, identity) for identity in scored}
-        meters = [*scored.values(), *([source] if source else [])]
+        looks = {_look(cell): self._model(cell.model, cell.weights) for cell in group}
+        depth = {look: max(cell.iterations for cell in group if _look(cell) == look) for look in looks}
+        meters = [*looks.values(), *([source] if source else [])]
         before = _work(meters)
         outcomes: list[list[pd.DataFrame]] = [[] for _ in group]
 
@@ -126,14 +135,12 @@ class Runner:
             clean, truth = self._tensors(pixels[examples], labels[examples])
             perturbed = perturber.perturb(clean, truth, examples)
             with torch.no_grad():
-                logits = {
-                    identity: model.unroll(perturbed, depth[identity]) for identity, model in scored.items()
+                seen = {
+                    look: PROBES[look.probe](model, clean, perturbed, depth[look])
+                    for look, model in looks.items()
                 }
             advance(len(examples))
-            return [
-                [_outcomes(cell, logits[cell.model, cell.weights], clean, perturbed, truth, examples)]
-                for cell in group
-            ]
+            return [[_outcomes(cell, seen[_look(cell)], clean, perturbed, truth, examples)] for cell in group]
 
         for examples in self._batches(asked.examples, perturber.width):
             for tables, found in zip(outcomes, _halving(measure, examples), strict=True):
@@ -206,6 +213,8 @@ def describe(group: Sequence[Cell]) -> str:
     settings = cell.perturbation.settings
     if cell.perturbation.kind == "corruption":
         return f"{models}: {cell.perturbation.name} severity {settings['severity']}"
+    if cell.perturbation.kind == "noise":
+        return f"{models}: {cell.perturbation.name} of sigma {settings['sigma']:.3g}"
     steps = f"-{settings['steps']}" if "steps" in settings else ""
     origin = f" from {cell.source}" if cell.is_transfer else ""
     return f"{models}: {cell.perturbation.name}{steps} {cell.attack_target}{origin}"
@@ -228,8 +237,16 @@ def _halving(
     return [first + second for first, second in zip(*halves, strict=True)]
 
 
-def _largest_iterations(group: Iterable[Cell], identity: tuple[str, str]) -> int:
-    return max(cell.iterations for cell in group if (cell.model, cell.weights) == identity)
+class _Look(NamedTuple):
+    """Cells of a group that share one unroll."""
+
+    model: str
+    weights: str
+    probe: str | None
+
+
+def _look(cell: Cell) -> _Look:
+    return _Look(cell.model, cell.weights, cell.probe)
 
 
 def _work(meters: Iterable[Meter]) -> tuple[int, int]:
@@ -238,10 +255,10 @@ def _work(meters: Iterable[Meter]) -> tuple[int, int]:
 
 
 def _outcomes(
-    cell: Cell, logits: Tensor, clean: Images, perturbed: Images, truth: Labels, examples: range
+    cell: Cell, seen: Observation, clean: Images, perturbed: Images, truth: Labels, examples: range
 ) -> pd.DataFrame:
     """Return what happened to each example; a NaN or infinite logit makes an answer wrong."""
-    passes = logits[: cell.iterations + 1]
+    passes = seen.logits[: cell.iterations + 1]
     answer = Readout(cell.readout).of(passes)
     is_finite = answer.isfinite().all(1)
     prediction = torch.where(is_finite, answer.argmax(1), -1)
@@ -252,6 +269,8 @@ def _outcomes(
         "is_correct": prediction == truth,
         "linf": change.abs().amax(1),
         "l2": torch.linalg.vector_norm(change, dim=1),
+        # A model that ignores the iteration count has fewer passes than were asked for.
+        **{name: rows[len(passes) - 1] for name, rows in seen.measures.items()},
     }
     table = pd.DataFrame({name: values.cpu().numpy() for name, values in columns.items()})
     table.insert(0, "example", np.arange(examples.start, examples.stop))

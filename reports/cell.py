@@ -23,7 +23,8 @@ class Frozen(BaseModel):
 class Perturbation(Frozen):
     """What is done to the images, with every setting spelt out. Lengths are in [0, 1] pixel units."""
 
-    kind: Literal["attack", "corruption"]
+    kind: Literal["attack", "corruption", "noise"]
+    """Noise is Gaussian, added and not clipped to [0, 1]."""
     name: str
     backend: str
     """Whose code made the images; "official" for published corrupted sets."""
@@ -54,6 +55,8 @@ class Cell(Frozen):
     """Feedback iterations behind the scored answer."""
     readout: Literal["last", "avg"]
     seed: int
+    probe: str | None = None
+    """What is measured on each example beside its answer; None for nothing."""
 
     def __hash__(self) -> int:
         return hash(self.key)
@@ -79,7 +82,7 @@ class Cell(Frozen):
         return self.source is not None and (self.source, self.source_weights) != (self.model, self.weights)
 
 
-_SCORING = {"suite", "suite_version", "model", "weights", "iterations", "readout"}
+_SCORING = {"suite", "suite_version", "model", "weights", "iterations", "readout", "probe"}
 
 
 def _digest(fields: dict[str, object]) -> str:

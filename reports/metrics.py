@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import NamedTuple
 
 
 class Interval(NamedTuple):
-    """Bounds of a proportion, in [0, 1]."""
+    """Bounds of a proportion, in [0, 1], or of another mean, in its unit."""
 
     low: float
     high: float
@@ -68,8 +68,7 @@ class MeanAccuracy:
         """The 95 % interval of the mean over examples, by the normal approximation."""
         if self.n == 1:
             return Interval(0.0, 1.0)
-        variance = math.fsum((share - self.share) ** 2 for share in self.shares) / (self.n - 1)
-        half = NormalDist().inv_cdf(0.975) * math.sqrt(variance / self.n)
+        half = _half_width(self.shares)
         return Interval(max(0.0, self.share - half), min(1.0, self.share + half))
 
 
@@ -117,6 +116,16 @@ def relative_mean_corruption_error(errors: Mapping[str, float], clean_error: flo
 def mean_error(errors: Mapping[str, float]) -> float:
     """Return the plain mean error over the 15 kinds, as CIFAR-10-C is reported."""
     return _mean(_of_benchmark(errors, kind) for kind in ALEXNET_ERRORS)
+
+
+def _half_width(values: Sequence[float]) -> float:
+    """Return half of the 95 % interval of a mean; it is infinite for a single value."""
+    n = len(values)
+    if n == 1:
+        return math.inf
+    mean = math.fsum(values) / n
+    variance = math.fsum((value - mean) ** 2 for value in values) / (n - 1)
+    return NormalDist().inv_cdf(0.975) * math.sqrt(variance / n)
 
 
 def _of_benchmark(errors: Mapping[str, float], kind: str) -> float:

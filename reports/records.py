@@ -155,6 +155,8 @@ class Store:
     def read_outcomes(self, record: Record) -> pd.DataFrame:
         """Return the per-example outcomes of a record: example, label, prediction, is_correct, linf, l2.
 
+        Cells with a probe have the columns of its measures besides (`bench.probes`).
+
         Raises:
             RecordError: If the file is missing or is not the one the record was written with.
         """

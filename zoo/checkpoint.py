@@ -14,13 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.entry import CheckpointError, Download, Shipped, UnknownModelError, ZooEntry
+from zoo import assembled
+from zoo.entry import Assembled, CheckpointError, Download, Shipped, UnknownModelError, ZooEntry
 from zoo.registry import ENTRIES
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from zoo.cnnf import CNNF
+    from zoo.predictive_coding import Normalised
+
+    Network = CNNF | Normalised
+    """What entries build."""
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -35,13 +40,13 @@ class CheckpointFile:
     """What its card says; empty for a file without one."""
 
 
-def load(name: str, checkpoint: str = "shipped", device: str = "cpu") -> CNNF:
+def load(name: str, checkpoint: str = "shipped", device: str = "cpu") -> Network:
     """Return a model of the zoo with its weights, in evaluation mode, float32, on `device`.
 
     Args:
         name: A key of `zoo.ENTRIES`.
-        checkpoint: A checkpoint name of the entry, or the path of a .safetensors file or of a .pt file in
-            the authors' layout.
+        checkpoint: A checkpoint name of the entry, or the path of a .safetensors file, of a .pt file in the
+            authors' layout, or of a folder of such files as `zoo.assembled` reads it.
         device: Any torch device.
 
     Raises:
@@ -54,7 +59,7 @@ def load(name: str, checkpoint: str = "shipped", device: str = "cpu") -> CNNF:
     return read_into(build(entry), locate(entry, checkpoint)).to(device).eval()
 
 
-def build(entry: ZooEntry) -> CNNF:
+def build(entry: ZooEntry) -> Network:
     """Return the network of an entry with freshly drawn weights."""
     return pkgutil.resolve_name(entry.build)(**entry.settings)
 
@@ -70,30 +75,39 @@ def locate(entry: ZooEntry, checkpoint: str) -> CheckpointFile:
             return _shipped(WEIGHTS / f"{stem}.safetensors")
         case Download() as download:
             path = _fetch(download)
+        case Assembled() as parts:
+            path = assembled.fetch(parts, entry.name)
         case None:
             path = Path(checkpoint)
-            if not path.is_file():
+            if not path.exists():
                 known = ", ".join(entry.checkpoints) or f"none yet (see `bench train {entry.name}`)"
                 raise CheckpointError(
                     f"{entry.name} has no checkpoint {checkpoint!r} and there is no such file; known: {known}"
                 )
+    if path.is_dir():
+        return CheckpointFile(path, assembled.digest(path), {})
     return CheckpointFile(path, hashlib.sha256(path.read_bytes()).hexdigest(), {})
 
 
-def read_into(model: CNNF, file: CheckpointFile) -> CNNF:
+def read_into(model: Network, file: CheckpointFile) -> Network:
     """Copy a file's weights into `model` and return it; the authors' layout is recognised by its names.
 
     Raises:
         CheckpointError: If the file cannot be read or is not of this network.
     """
-    from zoo.cnnf import load_public
+    from zoo.cnnf import CNNF, load_public
 
-    state_dict = _read(file.path)
     try:
-        if any(name.startswith("layers.") for name in state_dict):
-            model.load_state_dict(state_dict)
-        else:
+        if file.path.is_dir():
+            if isinstance(model, CNNF):
+                raise ValueError("the weights of a CNN-F are one file")
+            assembled.read_into(model, file.path)
+            return model
+        state_dict = read(file.path)
+        if isinstance(model, CNNF) and not state_dict.keys() & model.state_dict().keys():
             load_public(model, state_dict)
+        else:
+            model.load_state_dict(state_dict)
     except (RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise CheckpointError(f"{file.path.name} does not fit the network: {reason[:300]}") from error
@@ -134,7 +148,12 @@ def git_blob(content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def read(path: Path) -> dict[str, Tensor]:
+    """Return the named tensors of a .safetensors file, or of a .pt file without running code from it.
+
+    Raises:
+        CheckpointError: If it is no such file, or is truncated.
+    """
     import pickle
 
     import torch

@@ -30,6 +30,16 @@ class Download:
 
 
 @dataclass(frozen=True)
+class Assembled:
+    """A backbone and the feedback weights that go with it, from two places."""
+
+    backbone: str
+    """URL of a .pth file."""
+    feedback: str
+    """URL of a zip archive with one .pth file an encoder."""
+
+
+@dataclass(frozen=True)
 class ZooEntry:
     """Everything needed to rebuild a model of the zoo."""
 
@@ -43,10 +53,8 @@ class ZooEntry:
     dataset: str
     iterations: int
     """Feedback iterations it is evaluated with; 0 for a network without feedback."""
-    checkpoints: Mapping[str, Shipped | Download]
+    checkpoints: Mapping[str, Shipped | Download | Assembled]
     citation: str
     licence: str
     published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Accuracies in percent that its authors claim: readout -> column of their table -> value."""
-    published_examples: Mapping[str, int] = field(default_factory=dict)
-    """Test images behind each of those columns."""

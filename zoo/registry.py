@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from zoo.entry import Download, Shipped, ZooEntry
+from zoo.entry import Assembled, Download, Shipped, ZooEntry
 
 _HUANG = 'Huang et al., "Neural Networks with Recurrent Generative Feedback", NeurIPS 2020, arXiv 2007.09200'
+_CHOKSI = (
+    'Choksi et al., "Predify: Augmenting deep neural networks with brain-inspired predictive coding '
+    'dynamics", NeurIPS 2021, arXiv 2106.02749'
+)
 _CNNF_FILES = "https://github.com/yjhuangcd/CNNF/raw/37b610a/models"
-_CIFAR_EXAMPLES = {
-    "clean": 10_000,
-    "pgd_first": 10_000,
-    "pgd_e2e": 10_000,
-    "spsa_first": 640,
-    "spsa_e2e": 640,
-    "transfer": 10_000,
-}
-"""SPSA ran on the first ten batches of 64 of a shuffled loader (test.py and eval.py of the authors)."""
 
 
 def _official(file: str, git_blob: str) -> Download:
@@ -33,6 +28,36 @@ def _standard(iterations: int) -> ZooEntry:
         checkpoints={},
         citation=_HUANG,
         licence="MIT",
+    )
+
+
+def _small_vgg(name: str, label: str, dataset: str, iterations: int, **settings: object) -> ZooEntry:
+    """Return a small VGG or the predictive-coding network on it; `name` is that of its factory too."""
+    return ZooEntry(
+        name=name,
+        label=label,
+        build=f"zoo.predictive_coding:{name}",
+        settings=settings,
+        dataset=dataset,
+        iterations=iterations,
+        checkpoints={},
+        citation=_CHOKSI,
+        licence="MIT",
+    )
+
+
+def _imagenet(name: str, label: str, backbone: str, feedback: str) -> ZooEntry:
+    """Return a network of the Predify paper; its factory has the same name."""
+    return ZooEntry(
+        name=name,
+        label=label,
+        build=f"zoo.predictive_coding:{name}",
+        settings={},
+        dataset="imagenet",
+        iterations=10,
+        checkpoints={"public": Assembled(backbone, f"https://www.dropbox.com/s/{feedback}?dl=1")},
+        citation=_CHOKSI,
+        licence="BSD-3-Clause (backbone), CC-BY-4.0 (feedback weights)",
     )
 
 
@@ -79,7 +104,6 @@ ENTRIES: dict[str, ZooEntry] = {
         citation=_HUANG,
         licence="MIT",
         published={"last": {"clean": 79.09, "pgd_first": 42.31, "spsa_first": 66.61}},
-        published_examples=_CIFAR_EXAMPLES,
     ),
     "cnnf_cifar": ZooEntry(
         name="cnnf_cifar",
@@ -112,7 +136,22 @@ ENTRIES: dict[str, ZooEntry] = {
                 "transfer": 67.09,
             },
         },
-        published_examples=_CIFAR_EXAMPLES,
     ),
     **{entry.name: entry for entry in map(_standard, range(6))},
+    "cnn_fmnist_plain": _small_vgg("cnn_fmnist_plain", "VGG", "fashion_mnist", 0),
+    "cnn_cifar_plain": _small_vgg("cnn_cifar_plain", "VGG", "cifar10", 0),
+    "pcn_fmnist": _small_vgg("pcn_fmnist", "PVGG", "fashion_mnist", 10),
+    "pcn_cifar": _small_vgg("pcn_cifar", "PVGG", "cifar10", 10),
+    "pvgg16": _imagenet(
+        "pvgg16",
+        "PVGG16",
+        "https://download.pytorch.org/models/vgg16-397923af.pth",
+        "8lzp6wfo6n3bymk/weights_pvgg16_imagenet.zip",
+    ),
+    "peffnetb0": _imagenet(
+        "peffnetb0",
+        "PEfficientNetB0",
+        "https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-weights/efficientnet_b0_ra-3dd342df.pth",
+        "0np1pzp3o3qhonv/weights_pefficientNetB0_imagenet.zip",
+    ),
 }

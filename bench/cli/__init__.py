@@ -11,8 +11,9 @@ import click
 
 from bench.cli.checking import baseline, check
 from bench.cli.common import SETTINGS, Group
-from bench.cli.making import corrupt, train
-from bench.cli.measuring import card, list_, report, run
+from bench.cli.making import corrupt, predify, train, tune
+from bench.cli.measuring import card, list_, run
+from bench.cli.reporting import report
 
 __all__ = ["main"]
 
@@ -29,5 +30,5 @@ def main() -> None:
     warnings.showwarning = lambda message, *_, **__: click.echo(f"Warning: {message}", err=True)
 
 
-for command in (run, report, baseline, check, corrupt, train, card, list_):
+for command in (run, report, baseline, check, corrupt, predify, train, tune, card, list_):
     main.add_command(command)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +12,6 @@ from bench.errors import BenchError
 
 if TYPE_CHECKING:
     from reports.gate.verdict import Rules, Verdict
-    from reports.records import Record, Store
 
 BASELINE_ONLY = {
     "max_flips": "--max-flips",
@@ -25,29 +22,30 @@ BASELINE_ONLY = {
 
 
 @click.command()
-@click.argument("results", type=click.Path(path_type=Path))
+@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="File to write, for git."
 )
-def baseline(results: Path, out: Path) -> None:
+def baseline(results: tuple[Path, ...], out: Path) -> None:
     """Write what a run answered to every image into one file, for `bench check`.
 
     \b
     Example:
       bench baseline results --out baseline.json
     """
+    from bench import reporting
     from reports.gate import baseline as files
 
-    with _one_line():
-        store, records = _read(results)
-        made = files.make(records, store)
+    archive = reporting.open_archive(results)
+    with reporting.mendable():
+        made = files.make(archive.records, archive)
     _write(out, files.write(made))
     models = ", ".join(dict.fromkeys(known.cell.model for known in made.cells))
     click.echo(f"{len(made.cells)} cells of {models} written to {out}")
 
 
 @click.command()
-@click.argument("results", type=click.Path(path_type=Path))
+@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--baseline",
     "baseline_file",
@@ -92,7 +90,7 @@ def baseline(results: Path, out: Path) -> None:
 )
 @click.option("--junit", metavar="FILE", type=click.Path(path_type=Path), help="Write JUnit XML as well.")
 def check(
-    results: Path,
+    results: tuple[Path, ...],
     baseline_file: Path | None,
     published: bool,
     markdown: Path | None,
@@ -114,11 +112,10 @@ def check(
 
     if published is (baseline_file is not None):
         raise click.UsageError("name either --baseline FILE or --published")
-    useless = [name for key, name in BASELINE_ONLY.items() if published and options[key] not in (None, False)]
-    if useless:
+    useless = [option for name, option in BASELINE_ONLY.items() if _is_given(options[name])]
+    if published and useless:
         raise click.UsageError(f"published numbers are of no single images: leave out {', '.join(useless)}")
-    with _one_line():
-        verdict = _verdict(results, baseline_file, Rules(**options))
+    verdict = _verdict(results, baseline_file, Rules(**options))
     for file, render in ((markdown, to_markdown), (junit, to_junit)):
         if file is not None:
             _write(file, render(verdict))
@@ -126,30 +123,22 @@ def check(
     sys.exit(verdict.exit_code)
 
 
-def _verdict(results: Path, baseline_file: Path | None, rules: Rules) -> Verdict:
+def _is_given(value: int | bool | None) -> bool:
+    """Tell a flag that is set and a number, zero among them, from what was left out."""
+    return value is not None and value is not False
+
+
+def _verdict(results: tuple[Path, ...], baseline_file: Path | None, rules: Rules) -> Verdict:
+    from bench import reporting
     from reports.gate.baseline import read
     from reports.gate.paired import compare
     from reports.gate.published import compare_published
 
-    if baseline_file is not None:
-        known = read(baseline_file)
-        store, records = _read(results)
-        return compare(known, records, store, rules)
-    from bench import claims
-
-    _, records = _read(results)
-    return compare_published(claims.of_models(records), records, rules)
-
-
-def _read(folder: Path) -> tuple[Store, list[Record]]:
-    """Return a results folder that must hold records, and those."""
-    from reports.records import Store
-
-    store = Store(folder)
-    records = store.read()
-    if not records:
-        raise BenchError(f"no records in {folder}")
-    return store, records
+    archive = reporting.open_archive(results)
+    with reporting.mendable():
+        if baseline_file is None:
+            return compare_published(archive, rules)
+        return compare(read(baseline_file), archive.records, archive, rules)
 
 
 def _print(verdict: Verdict) -> None:
@@ -162,18 +151,6 @@ def _print(verdict: Verdict) -> None:
     from rich.console import Console
 
     Console(highlight=False).print(to_terminal(verdict))
-
-
-@contextmanager
-def _one_line() -> Iterator[None]:
-    """Show what is wrong with a folder or a file as one line."""
-    from reports.gate.baseline import BaselineError
-    from reports.records import RecordError
-
-    try:
-        yield
-    except (BaselineError, RecordError) as error:
-        raise BenchError(str(error)) from error
 
 
 def _write(path: Path, text: str) -> None:

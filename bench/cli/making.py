@@ -63,6 +63,54 @@ def corrupt(source: Path, out: Path, progress_style: str, **options: Any) -> Non
 
 
 @click.command()
+@click.argument("config", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option(
+    "--backbone", required=True, metavar="NAME", help="torchvision:NAME, or FILE.py:FACTORY of your own."
+)
+@click.option("--trust-code", is_flag=True, help="Run the Python code of the configuration.")
+def predify(config: Path, backbone: str, trust_code: bool) -> None:
+    """Check a predictive-coding configuration, and show the network that it makes of a backbone.
+
+    \b
+    Example:
+      bench predify config.toml --backbone torchvision:resnet18
+    """
+    from tabulate import tabulate
+
+    from bench import predifying
+
+    made = predifying.check(config, backbone, trust_code)
+    click.echo(made.summary())
+    click.echo()
+    click.echo(tabulate(made.lines(), predifying.HEADINGS, tablefmt="github", disable_numparse=True))
+    for remark in made.remarks:
+        click.echo(f"- {remark}")
+
+
+@click.command()
+@click.argument("model")
+@click.option("--checkpoint", help="Its weights: a name or a file; by default its first.")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder with the training images.")
+@click.option("--steps", type=click.IntRange(1), default=200, show_default=True, help="Batches of 64 images.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+def tune(model: str, checkpoint: str | None, data_dir: Path | None, steps: int, device: str) -> None:
+    """Choose beta, lambda and alpha of a predictive-coding network on noisy training images.
+
+    \b
+    Example:
+      bench tune pcn_cifar --data-dir data
+    """
+    from bench.training import balances
+
+    def report(step: int, loss: float) -> None:
+        if step % 10 == 0 or step == steps:
+            click.echo(f"step {step}: cross-entropy {loss:.3f}", err=True)
+
+    found = balances.tune(model, checkpoint, data_dir, steps, device=device, report=report)
+    click.echo(found.as_toml())
+
+
+@click.command()
 @click.argument("recipe", required=False)
 @click.option("--list", "is_list", is_flag=True, help="List the recipes and end.")
 @click.option(

@@ -15,13 +15,15 @@ from bench.files import replace_file, replace_text
 
 
 def to_float16(model: nn.Module) -> dict[str, Tensor]:
-    """Return the weights rounded to float16, on the CPU.
+    """Return the weights rounded to float16, on the CPU; counters stay the integers they are.
 
     Raises:
         ValueError: If one of them is too large for float16.
     """
     rounded = {
-        name: value.detach().to("cpu", torch.float16).contiguous()
+        name: value.detach()
+        .to("cpu", torch.float16 if value.is_floating_point() else value.dtype)
+        .contiguous()
         for name, value in model.state_dict().items()
     }
     for name, value in rounded.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,7 +10,9 @@ from torch import Tensor
 from bench.training.images import DeviceImages, to_float
 from bench.training.objective import frozen, perturbed
 from bench.training.recipe import Recipe, TrainingAttack
-from zoo.cnnf import CNNF
+
+if TYPE_CHECKING:
+    from zoo.checkpoint import Network
 
 STEPS = 10
 """Of the PGD that measures robust accuracy, each a quarter of epsilon long."""
@@ -33,7 +35,9 @@ def validation_attack(recipe: Recipe) -> TrainingAttack | None:
     return TrainingAttack(epsilon=epsilon, step_size=epsilon / 4, steps=STEPS)
 
 
-def accuracies(model: CNNF, held_out: DeviceImages, recipe: Recipe, size: int, is_exact: bool) -> Accuracies:
+def accuracies(
+    model: Network, held_out: DeviceImages, recipe: Recipe, size: int, is_exact: bool
+) -> Accuracies:
     """Measure a network; the draws of the attack depend on the recipe's seed alone.
 
     Args:
@@ -62,7 +66,7 @@ def accuracies(model: CNNF, held_out: DeviceImages, recipe: Recipe, size: int, i
     return Accuracies(rows[0], rows[1] if attack is not None else None)
 
 
-def _correct(model: CNNF, pixels: Tensor, labels: Tensor, iterations: int) -> Tensor:
+def _correct(model: Network, pixels: Tensor, labels: Tensor, iterations: int) -> Tensor:
     with torch.no_grad():
         logits = model.unroll(pixels, iterations).float()
     return torch.stack([(read.argmax(1) == labels).sum() for read in (logits[-1], logits.mean(0))])

@@ -8,7 +8,7 @@ import math
 import pickle
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -22,7 +22,9 @@ from bench.training.meters import DeviceClock, count_flops, peak_flops, synchron
 from bench.training.objective import Objective
 from bench.training.recipe import Recipe
 from bench.training.schedule import Plan
-from zoo.cnnf import CNNF
+
+if TYPE_CHECKING:
+    from zoo.checkpoint import Network
 
 STATE = "state.pt"
 LOG = "log.jsonl"
@@ -41,7 +43,7 @@ class Run:
 
     def __init__(
         self,
-        model: CNNF,
+        model: Network,
         recipe: Recipe,
         found: LabelledImages,
         device: torch.device,
@@ -51,8 +53,8 @@ class Run:
         self.device = device
         self.identity = identity
         layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
-        self.model = model.to(device).to(memory_format=layout)
-        self.average = copy.deepcopy(self.model) if recipe.ema_decay else None
+        self.model = model.to(device).to(memory_format=layout).train()
+        self.average = copy.deepcopy(self.model).eval() if recipe.ema_decay else None
         self.training, self.held_out = split(found, recipe.held_out, recipe.seed, device)
         self.plan = Plan(recipe, len(self.training.labels) // recipe.batch_size, found.images.shape[1])
         self.objective = Objective(self.model, recipe, device)
@@ -70,7 +72,7 @@ class Run:
         self._flops: dict[int, int] = {}
 
     @property
-    def shipped(self) -> CNNF:
+    def shipped(self) -> Network:
         """The network that is evaluated and shipped: the moving average if there is one."""
         return self.model if self.average is None else self.average
 
@@ -158,10 +160,12 @@ class Run:
         return to_float(images, self.plan.image_size(step), recipe.channels_last), labels
 
     @torch.no_grad()
-    def _follow(self, average: CNNF) -> None:
+    def _follow(self, average: Network) -> None:
         # The decay grows to its value so that the average soon forgets the weights drawn at the start.
         decay = min(self.recipe.ema_decay, (1 + self.step) / (10 + self.step))
         torch._foreach_lerp_(list(average.parameters()), list(self.model.parameters()), 1 - decay)
+        for followed, buffer in zip(average.buffers(), self.model.buffers(), strict=True):
+            followed.copy_(buffer)
 
     def _tick(self) -> None:
         """Book the time since the last booking."""
@@ -206,19 +210,21 @@ class Run:
     def _step_flops(self, size: int) -> int:
         """Return the FLOPs of one step, counted on the uncompiled functions with other draws."""
         if size not in self._flops:
-            eager = Objective(self.model, self.recipe.model_copy(update={"compile": False}), self.device)
+            # A copy, whose statistics and gradients nobody will miss.
+            copied = copy.deepcopy(self.model)
+            eager = Objective(copied, self.recipe.model_copy(update={"compile": False}), self.device)
             generator = torch.Generator(self.device).manual_seed(0)
             images, labels = self._batch(self.step - 1, generator)
             self._flops[size] = count_flops(lambda: eager.loss(images, labels, generator).backward())
-            self.optimiser.zero_grad(set_to_none=True)
         return self._flops[size]
 
 
-def _optimiser(model: CNNF, recipe: Recipe) -> torch.optim.Optimizer:
+def _optimiser(model: Network, recipe: Recipe) -> torch.optim.Optimizer:
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if recipe.optimiser == "adam":
-        return torch.optim.Adam(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
+        return torch.optim.Adam(learning, recipe.learning_rate, weight_decay=recipe.weight_decay)
     return torch.optim.SGD(
-        model.parameters(),
+        learning,
         recipe.learning_rate,
         momentum=recipe.momentum,
         weight_decay=recipe.weight_decay,

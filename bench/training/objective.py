@@ -1,12 +1,14 @@
-"""What is minimised: the loss of the public CNN-F training, and the attack inside it.
+"""What is minimised, and the attack inside it.
 
-Source: Huang et al., "Neural Networks with Recurrent Generative Feedback", NeurIPS 2020, and its public code.
+Sources: Huang et al., "Neural Networks with Recurrent Generative Feedback", NeurIPS 2020, and its public
+code; for the feedback weights of predictive coding Choksi et al., "Predify", NeurIPS 2021.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +19,9 @@ from attacks.ascent import loss_gradient, projected_ascent
 from attacks.threat import ThreatModel
 from bench.training.recipe import Recipe, TrainingAttack
 from zoo.cnnf import CNNF, Iteration
+
+if TYPE_CHECKING:
+    from zoo.checkpoint import Network
 
 Images = Float[Tensor, "n c h w"]
 Labels = Int[Tensor, " n"]
@@ -31,7 +36,7 @@ class Objective:
         device: Where the network is; on a GPU both functions are compiled if the recipe says so.
     """
 
-    def __init__(self, model: CNNF, recipe: Recipe, device: torch.device) -> None:
+    def __init__(self, model: Network, recipe: Recipe, device: torch.device) -> None:
         self.model = model
         self.recipe = recipe
         self.device = device
@@ -59,49 +64,85 @@ class Objective:
             return self.model.unroll(images, 0)[0].float()
 
     def _eager_loss(self, batch: Float[Tensor, "m c h w"], labels: Labels) -> Float[Tensor, ""]:
+        recipe = self.recipe
         with self._autocast():
-            passes = list(self.model.walk(batch, self.recipe.unrolled))
-        return training_loss(passes, labels, self.recipe.clean_weight, self.recipe.reconstruction_weight)
+            if recipe.objective == "prediction_errors":
+                return prediction_loss(self.model, batch)
+            if isinstance(self.model, CNNF):
+                passes = list(self.model.walk(batch, recipe.unrolled))
+                every = [step.logits for step in passes]
+            else:
+                passes = []
+                every = list(self.model.unroll(batch, recipe.unrolled))
+        loss = classification_loss(every, labels, recipe.clean_weight, recipe.label_smoothing)
+        if recipe.reconstruction_weight and passes:
+            loss = loss + recipe.reconstruction_weight * reconstruction_loss(passes, len(labels))
+        return loss
 
 
-def training_loss(
-    passes: Sequence[Iteration], labels: Labels, clean_weight: float, reconstruction_weight: float
+def classification_loss(
+    every: Sequence[Float[Tensor, "m k"]], labels: Labels, clean_weight: float, label_smoothing: float = 0.0
 ) -> Float[Tensor, ""]:
-    """Return the loss over the first pass and the K feedback iterations after it.
+    """Return the cross-entropy over the first pass and the K feedback iterations after it.
+
+        L = sum_k [clean_weight CE(clean_k) + CE(adversarial_k)] / (2 (K + 1))
+
+    Without a clean part the 2 is a 1.
+
+    Args:
+        every: Logits of each pass for the clean images followed by the adversarial ones, or for one of the
+            two alone; in standard training the clean ones are both parts at once.
+        labels: True classes of one part.
+        clean_weight: At least 0; 0 in standard training.
+        label_smoothing: In [0, 1).
+    """
+    clean, adversarial = slice(0, len(labels)), slice(-len(labels), None)
+    parts = 2 if clean_weight else 1
+    loss = torch.zeros((), device=labels.device)
+    for logits in every:
+        loss = loss + F.cross_entropy(
+            logits[adversarial].float(), labels, label_smoothing=label_smoothing
+        ) / (parts * len(every))
+        if clean_weight:
+            loss = loss + clean_weight * F.cross_entropy(
+                logits[clean].float(), labels, label_smoothing=label_smoothing
+            ) / (parts * len(every))
+    return loss
+
+
+def reconstruction_loss(passes: Sequence[Iteration], examples: int) -> Float[Tensor, ""]:
+    """Return the mean squared error of CNN-F's reconstructions.
 
     With r_l the reconstructions of the m features f_l (the fed-back one and those tapped above it):
 
-        L = sum_k [clean_weight CE(clean_k) + CE(adversarial_k)] / (2 (K + 1))
-            + reconstruction_weight / (m K) sum_k sum_l MSE(r_l,k of adversarial, f_l,0 of clean)
+        L = 1 / (m K) sum_k sum_l MSE(r_l,k of adversarial, f_l,0 of clean)
 
-    Without a clean part the 2 is a 1. The clean features are not detached: both sides learn.
+    The clean features are not detached: both sides learn.
 
     Args:
-        passes: What the network yielded for the clean images followed by the adversarial ones, or for one
-            of the two alone; in standard training the clean ones are both parts at once.
-        labels: True classes of one part.
-        clean_weight: At least 0; 0 in standard training.
-        reconstruction_weight: At least 0.
+        passes: What the network yielded for the images, in parts as for `classification_loss`.
+        examples: Images of one part.
     """
-    examples = len(labels)
     clean, adversarial = slice(0, examples), slice(-examples, None)
-    parts = 2 if clean_weight else 1
-    loss = torch.zeros((), device=labels.device)
-    for step in passes:
-        logits = step.logits.float()
-        loss = loss + F.cross_entropy(logits[adversarial], labels) / (parts * len(passes))
-        if clean_weight:
-            loss = loss + clean_weight * F.cross_entropy(logits[clean], labels) / (parts * len(passes))
-    if not reconstruction_weight:
-        return loss
     features = (passes[0].feature, *passes[0].tapped)
+    loss = torch.zeros((), device=passes[0].feature.device)
     for step in passes[1:]:
         assert step.reconstruction is not None
         reconstructions = (step.reconstruction, *step.tapped_reconstructions)
         for reconstruction, feature in zip(reconstructions, features, strict=True):
             error = F.mse_loss(reconstruction[adversarial].float(), feature[clean].float())
-            loss = loss + reconstruction_weight / (len(features) * (len(passes) - 1)) * error
+            loss = loss + error / (len(features) * (len(passes) - 1))
     return loss
+
+
+def prediction_loss(model: Network, images: Images) -> Float[Tensor, ""]:
+    """Return the errors of the predictions after the first pass, summed over encoders, the images' mean.
+
+    Source: Choksi et al. 2021, equation 3.
+    """
+    if isinstance(model, CNNF):
+        raise TypeError("CNN-F makes no predictions: its recipes have the objective classification")
+    return next(iter(model.walk(images, 0))).prediction_errors.float().sum(1).mean()
 
 
 def perturbed(
@@ -130,9 +171,15 @@ def perturbed(
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
-    """Take no gradients of the weights inside: they cost as much as those of the images."""
-    model.requires_grad_(False)
+    """Evaluate inside: take no statistics, and no gradients of the weights, which cost as much as images'."""
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    was_training = model.training
+    for parameter in learning:
+        parameter.requires_grad_(False)
+    model.eval()
     try:
         yield
     finally:
-        model.requires_grad_(True)
+        for parameter in learning:
+            parameter.requires_grad_(True)
+        model.train(was_training)

@@ -89,6 +89,9 @@ class Recipe(_Table):
     image_sizes: tuple[SizeStage, ...] = ()
     """Image size stage by stage, together `epochs` long; by default the dataset's throughout."""
 
+    objective: Literal["classification", "prediction_errors"] = "classification"
+    """The second trains the feedback weights of a predictive-coding network: it minimises the errors of the
+    first pass's predictions (Choksi et al. 2021, equation 3), the backbone frozen."""
     optimiser: Literal["sgd", "adam"] = "sgd"
     learning_rate: Positive
     """At its peak."""
@@ -107,6 +110,8 @@ class Recipe(_Table):
 
     attack: TrainingAttack | None = None
     """Absent for standard training."""
+    label_smoothing: BelowOne = 0.0
+    """Probability that the target of the cross-entropy spreads over all classes."""
     clean_weight: AtLeastZero = 0.0
     """Weight of the clean images' cross-entropy beside the adversarial ones', which have 1."""
     reconstruction_weight: AtLeastZero = 0.0
@@ -128,6 +133,10 @@ class Recipe(_Table):
                 raise ValueError(f"image_sizes must be epochs ({self.epochs:g}) long together, got {total:g}")
         if self.attack is None and self.clean_weight:
             raise ValueError("clean_weight needs an [attack]: without one all images are clean")
+        if self.objective == "prediction_errors" and self.attack is not None:
+            raise ValueError("prediction_errors are those of clean images: it takes no [attack]")
+        if self.objective == "prediction_errors" and self.start_from is None:
+            raise ValueError("prediction_errors needs start_from, the trained backbone")
         if self.nesterov and (self.optimiser != "sgd" or not self.momentum):
             raise ValueError("nesterov needs optimiser 'sgd' and momentum above 0")
         return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -16,11 +16,15 @@ from bench.training.card import to_float16, write_checkpoint
 from bench.training.evaluation import STEPS, Accuracies, accuracies, validation_attack
 from bench.training.loop import Run
 from bench.training.meters import describe
+from bench.training.objective import frozen
 from bench.training.progress import Reporter, listening
 from bench.training.recipe import Recipe
 from zoo import ENTRIES, CheckpointError, UnknownModelError
-from zoo.checkpoint import CheckpointFile, build, locate, read_into
-from zoo.cnnf import CNNF
+from zoo.checkpoint import CheckpointFile, build, locate, read, read_into
+from zoo.predictive_coding import load_backbone
+
+if TYPE_CHECKING:
+    from zoo.checkpoint import Network
 
 
 class Session:
@@ -44,7 +48,7 @@ class Session:
             )
         torch.manual_seed(recipe.seed)
         model = build(self.entry)
-        self.start = _start(start_from or recipe.start_from, model)
+        self.start = _start(start_from or recipe.start_from, model, recipe)
         self.dataset_sha256 = found.sha256
         identity = {
             "recipe": recipe.as_json(),
@@ -125,8 +129,11 @@ class Session:
         }
 
 
-def _start(source: str | None, model: CNNF) -> CheckpointFile | None:
-    """Copy the weights named MODEL[:CHECKPOINT], or those of a file, into `model`."""
+def _start(source: str | None, model: Network, recipe: Recipe) -> CheckpointFile | None:
+    """Copy the weights named MODEL[:CHECKPOINT], or those of a file, into `model`.
+
+    Feedback weights are learnt on top of a trained network: there the weights are the backbone's.
+    """
     if source is None:
         return None
     try:
@@ -137,18 +144,21 @@ def _start(source: str | None, model: CNNF) -> CheckpointFile | None:
             if name not in ENTRIES:
                 raise UnknownModelError(f"it is neither a file nor one of {', '.join(sorted(ENTRIES))}")
             file = locate(ENTRIES[name], checkpoint or "shipped")
-        read_into(model, file)
-    except (CheckpointError, UnknownModelError) as error:
+        if recipe.objective == "prediction_errors":
+            load_backbone(model, read(file.path))
+        else:
+            read_into(model, file)
+    except (CheckpointError, UnknownModelError, ValueError) as error:
         raise BenchError(f"cannot start from {source!r}: {error}") from error
     return file
 
 
-def _check_sizes(model: CNNF, recipe: Recipe, shape: tuple[int, ...]) -> None:
+def _check_sizes(model: Network, recipe: Recipe, shape: tuple[int, ...]) -> None:
     for stage in recipe.image_sizes:
         if stage.size > shape[1]:
             raise BenchError(f"image_sizes: {stage.size} pixels are more than the {shape[1]} of the images")
         try:
-            with torch.no_grad():
+            with frozen(model), torch.no_grad():
                 model.unroll(torch.zeros(1, shape[3], stage.size, stage.size), 0)
         except RuntimeError as error:
             raise BenchError(f"image_sizes: {recipe.model} takes no images of {stage.size} pixels") from error

@@ -15,14 +15,15 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from reports.archive import Outcomes
 from reports.cell import Cell, Frozen
-from reports.gate.naming import names_of, without_hashes
-from reports.records import Record, RecordError, Store
+from reports.gate.naming import names_of, order, without_hashes
+from reports.records import Record, RecordError
 
 SCHEMA = 1
 
 
-class BaselineError(ValueError):
+class BaselineError(RecordError):
     """A baseline that cannot be made, or a file that is none."""
 
 
@@ -65,8 +66,10 @@ class Baseline(Frozen):
         return self
 
 
-def make(records: Sequence[Record], store: Store) -> Baseline:
+def make(records: Sequence[Record], store: Outcomes) -> Baseline:
     """Return the baseline of a run.
+
+    Its cells are in the order of their fields, so that the same answers are the same file.
 
     Raises:
         BaselineError: If a cell has failed, or if the records hold one cell with several weights or datasets.
@@ -78,7 +81,7 @@ def make(records: Sequence[Record], store: Store) -> Baseline:
     _require_one_run(records)
     labels: dict[str, tuple[int, ...]] = {}
     cells = []
-    for record in records:
+    for record in sorted(records, key=lambda record: order(record.cell)):
         truth, predictions = answers(record, store)
         if labels.setdefault(record.cell.data, truth) != truth:
             raise BaselineError(f"labels of {record.cell.dataset} differ between cells of one dataset hash")
@@ -86,7 +89,7 @@ def make(records: Sequence[Record], store: Store) -> Baseline:
     return Baseline(made_with=made_with(records), labels=labels, cells=tuple(cells))
 
 
-def answers(record: Record, store: Store) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def answers(record: Record, store: Outcomes) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the labels and the predictions of a record, in the order of the dataset.
 
     Raises:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from reports.archive import Outcomes
 from reports.cell import Cell
 from reports.gate.baseline import Baseline, BaselineCell, answers
 from reports.gate.naming import differences, without_hashes
-from reports.records import Record, RecordError, Store
+from reports.records import Record, RecordError
 
 NEAREST = 3
 """A missing cell is explained by the nearest one that was measured, if no more fields differ."""
@@ -55,7 +56,7 @@ class Matcher:
     """
 
     baseline: Baseline
-    store: Store
+    store: Outcomes
     compares_weights: bool = False
     takes_any_seed: bool = False
     _records: dict[str, list[Record]] = field(default_factory=lambda: defaultdict(list))

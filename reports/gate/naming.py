@@ -43,6 +43,17 @@ def names_of(cells: Sequence[Cell]) -> list[str]:
     return names
 
 
+def order(cell: Cell) -> tuple[object, ...]:
+    """Return what cells are sorted by, whatever the order in which a run finished them."""
+    done = cell.perturbation
+    # Numbers before words, so that any two values of a setting can be compared.
+    settings = () if done is None else ((n, isinstance(v, str), v) for n, v in sorted(done.settings.items()))
+    kind = () if done is None else (done.kind, done.name, done.backend)
+    attacker = (cell.is_transfer, cell.source or "", cell.attack_target or "", cell.attack_iterations)
+    answer = (cell.iterations, cell.readout == "avg", cell.examples, cell.seed, cell.probe or "")
+    return (cell.suite, cell.dataset, cell.model, kind, tuple(settings), attacker, answer)
+
+
 def _short_name(cell: Cell) -> str:
     model = f"{cell.model} ({cell.readout})" if cell.iterations else cell.model
     done = cell.perturbation
@@ -50,6 +61,8 @@ def _short_name(cell: Cell) -> str:
         return f"{model}: clean"
     if done.kind == "corruption":
         return f"{model}: {done.name} severity {done.settings['severity']}"
+    if done.kind == "noise":
+        return f"{model}: {done.name} of sigma {done.settings['sigma']:.3g}"
     steps = f"-{done.settings['steps']}" if "steps" in done.settings else ""
     origin = f" from {cell.source}" if cell.is_transfer else ""
     return f"{model}: {done.name}{steps} {cell.attack_target}{origin}"

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reports.archive import Outcomes
 from reports.gate.baseline import Baseline, MadeWith, made_with
 from reports.gate.matching import Incomparable, Matcher, Pair
 from reports.gate.naming import names_of
 from reports.gate.statistics import holm, mcnemar
 from reports.gate.verdict import Finding, Rules, Status, Verdict, status_of_change
 from reports.metrics import Accuracy
-from reports.records import Record, Store
+from reports.records import Record
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Paired:
         )
 
 
-def compare(baseline: Baseline, records: Sequence[Record], store: Store, rules: Rules) -> Verdict:
+def compare(baseline: Baseline, records: Sequence[Record], store: Outcomes, rules: Rules) -> Verdict:
     """Compare the records of a run with a baseline.
 
     A drop is tested in every cell, and so is a rise; each of the two families is corrected for its number of

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from bench.cards import fill
 from bench.cli import main
+from bench.errors import BenchError
 from bench.models import from_zoo
 
 
@@ -57,3 +59,16 @@ def test_something_else_than_a_card_is_refused(results: Path, tmp_path: Path, co
     assert done.exit_code == 2
     assert "is not a card" in done.stderr
     assert card.read_text() == content
+
+
+def test_what_is_no_accuracy_under_attack_stays_out(runner, plan, tmp_path: Path) -> None:
+    """Corrupted, noisy and probed images have tables of their own."""
+    cells = [*plan("restoration", examples=2), *plan("predify-noise", examples=2)]
+    shown = [cell for cell in cells if cell.perturbation or cell.probe]
+    records = runner().run(shown)
+    card = tmp_path / "card.json"
+    card.write_text(json.dumps({"sha256": records[0].cell.weights}))
+
+    with pytest.raises(BenchError, match="no record is of the weights"):
+        fill(card, records)
+    assert fill(card, runner("clean").run([cell for cell in cells if cell not in shown])) == 3

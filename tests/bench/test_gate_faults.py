@@ -1,4 +1,4 @@
-"""What the gate is for: seeded faults in the attack, the model and the data are caught, and nothing else is."""
+"""What the gate is for: faults in the attack, the model and the data are caught, and nothing else is."""
 
 from __future__ import annotations
 

@@ -4,10 +4,11 @@ from dataclasses import fields
 
 import pytest
 
-from attacks import PGD, SPSA, build
+from attacks import PGD, SPSA, TargetedBIM, build
 from bench import suites
-from bench.errors import UnknownName
+from bench.errors import BenchError, UnknownName
 from bench.suites import Request, Scored, Sizes
+from bench.suites.protocols import CNNF_PAPER
 from reports.cell import Cell
 
 
@@ -30,8 +31,12 @@ def test_cells_spell_out_every_setting(suite: str, dataset: str) -> None:
     """A changed default of an attack can never hide behind an unchanged key."""
     wanted = {
         name: {field.name for field in fields(attack)} - {"threat"} | {"norm", "epsilon"}
-        for name, attack in (("pgd", PGD), ("spsa", SPSA))
+        for name, attack in (("pgd", PGD), ("spsa", SPSA), ("targeted_bim", TargetedBIM))
     }
+    if suite == "cnnf-paper" and dataset not in CNNF_PAPER:
+        with pytest.raises(BenchError, match="no settings for imagenet"):
+            planned(suite, dataset)
+        return
     for cell in planned(suite, dataset):
         if cell.perturbation and cell.perturbation.kind == "attack":
             assert cell.perturbation.settings.keys() == wanted[cell.perturbation.name]
@@ -142,3 +147,42 @@ def test_every_key_is_its_values_name() -> None:
 def test_a_source_is_asked_for_where_it_is_used(suite: str) -> None:
     """A suite without a transfer attack never looks for, or downloads, another network's weights."""
     assert any(cell.is_transfer for cell in planned(suite)) == suites.named(suite).has_transfer
+
+
+def test_the_predify_paper_is_the_sum_of_its_parts() -> None:
+    """Every cell of a part is in the whole, once, but for the suite's name."""
+    whole = planned("predify-paper")
+    parts = [
+        cell
+        for name in ("noise", "corruptions", "attacks", "projection")
+        for cell in planned(f"predify-{name}")
+    ]
+    renamed = {cell.model_copy(update={"suite": "predify-paper"}).key for cell in parts}
+
+    assert {cell.key for cell in whole} == renamed
+    assert len(whole) == len(renamed) < len(parts)
+
+
+def test_noise_and_projection_share_their_images() -> None:
+    """The noisy images are made once for both."""
+    cells = [
+        cell for cell in planned("predify-paper") if cell.perturbation and cell.perturbation.kind == "noise"
+    ]
+
+    assert {cell.probe for cell in cells} == {None, "projection"}
+    assert len({cell.images_key for cell in cells}) == 5
+
+
+@pytest.mark.parametrize("suite", ["predify-paper", "predify-noise", "predify-attacks"])
+def test_experiments_over_iterations_need_some(suite: str) -> None:
+    """A network without feedback has nothing to compare its first pass with."""
+    with pytest.raises(BenchError, match="no iterations"):
+        planned(suite, iterations=0)
+
+
+def test_the_targeted_attack_meets_the_network_it_is_scored_on() -> None:
+    """As many iterations are attacked as are scored, up to the model's own."""
+    cells = [cell for cell in planned("predify-attacks", iterations=5) if cell.source]
+
+    assert {cell.iterations for cell in cells} == {0, 2, 4}
+    assert all(cell.attack_iterations == cell.iterations for cell in cells)

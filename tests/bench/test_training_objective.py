@@ -9,7 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.training.objective import Objective, frozen, perturbed, training_loss
+from bench.training.objective import (
+    Objective,
+    classification_loss,
+    frozen,
+    perturbed,
+    reconstruction_loss,
+)
 from bench.training.recipe import Recipe, TrainingAttack
 from zoo.cnnf import CNNF, Iteration, wide_resnet
 
@@ -38,6 +44,16 @@ def passes(rows: int, iterations: int) -> list[Iteration]:
     for _ in range(iterations):
         found.append(Iteration(some(3), some(2, 4, 4), (some(5), some(6)), some(2, 4, 4), (some(5), some(6))))
     return found
+
+
+def training_loss(
+    found: list[Iteration], labels: Tensor, clean_weight: float, reconstruction_weight: float
+) -> Tensor:
+    """Return both terms as `Objective` adds them."""
+    loss = classification_loss([step.logits for step in found], labels, clean_weight)
+    if not reconstruction_weight:
+        return loss
+    return loss + reconstruction_weight * reconstruction_loss(found, len(labels))
 
 
 def entropy(logits: Tensor) -> float:

@@ -31,10 +31,10 @@ def shown(record, tmp_path: Path):
     """Return a function that stores records of hits per kind and severity, and gives their tables."""
     store = Store(tmp_path)
 
-    def tables(hits: dict[tuple[str, int], list[bool]], clean: int = 2, n: int = 2):
-        records = [record(None, clean, n, suite="corruptions")]
+    def tables(hits: dict[tuple[str, int], list[bool]], clean: int = 2, n: int = 2, dataset: str = "cifar10"):
+        records = [record(None, clean, n, suite="corruptions", dataset=dataset)]
         for (kind, severity), right in hits.items():
-            made = record(None, sum(right), len(right), **corrupted(kind, severity))
+            made = record(None, sum(right), len(right), dataset=dataset, **corrupted(kind, severity))
             records.append(store.append(made, outcomes(right)))
         return tables_of(records, store)
 
@@ -74,6 +74,22 @@ def test_extra_kinds_are_listed_apart(shown) -> None:
 
     assert labels[-1] == "saturate (extra)"
     assert mean.share == 1.0
+
+
+def test_on_imagenet_the_error_is_also_relative_to_alexnet(shown) -> None:
+    """Always wrong, hand-computed: the mean of 1 over AlexNet's errors; elsewhere there is no such number."""
+    wrong = {(kind, 1): [False, False] for kind in ALEXNET_ERRORS}
+    expected = 100 * sum(1 / error for error in ALEXNET_ERRORS.values()) / 15
+    notes = shown(wrong, dataset="imagenet")[0].notes
+
+    assert any(f"mean corruption error {expected:.1f} %" in note for note in notes)
+
+
+def test_other_datasets_have_no_mce(shown) -> None:
+    """Dividing CIFAR's errors by those of an ImageNet network means nothing."""
+    wrong = {(kind, 1): [False, False] for kind in ALEXNET_ERRORS}
+
+    assert not any("mean corruption error" in note for note in shown(wrong)[0].notes)
 
 
 def test_published_images_are_told_from_ours(record, tmp_path: Path) -> None:

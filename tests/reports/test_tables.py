@@ -177,7 +177,7 @@ def test_csv_holds_counts_and_intervals() -> None:
 
     assert len(rows) == 1
     assert rows[0]["row"] == HOSTILE.rows[0].label
-    assert (rows[0]["accuracy"], rows[0]["correct"], rows[0]["n"]) == ("50.00", "1", "2")
+    assert (rows[0]["value"], rows[0]["correct"], rows[0]["n"]) == ("50.00", "1", "2")
 
 
 def test_the_terminal_shows_names_as_they_are() -> None:

@@ -32,6 +32,14 @@ class Iteration(NamedTuple):
     """What the feedback made of `feature`; None on the first pass."""
     tapped_reconstructions: tuple[Tensor, ...]
     """What the feedback made of each of `tapped`; empty on the first pass."""
+    image: Float[Tensor, "n c h w"] | None = None
+    """The reconstruction as pixels in [0, 1], not clipped; None on the first pass and where the feedback ends
+    above the pixels."""
+
+    @property
+    def representations(self) -> tuple[Tensor, ...]:
+        """All features that are shown, lowest first."""
+        return self.feature, *self.tapped
 
 
 class CNNF(nn.Module):
@@ -77,7 +85,12 @@ class CNNF(nn.Module):
             feature = step_towards(feature, reconstruction, self.res_param)
             logits, states = self._up(feature, states)
             yield Iteration(
-                logits, feature, self._tapped(states, "feature"), reconstruction, tapped_reconstructions
+                logits,
+                feature,
+                self._tapped(states, "feature"),
+                reconstruction,
+                tapped_reconstructions,
+                None if self.boundary else (reconstruction + 1) / 2,
             )
 
     @property

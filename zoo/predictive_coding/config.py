@@ -152,7 +152,7 @@ class Config(_Table):
                     f"pcoders.{n}.predictor is Python code, which is run only with trust_code=True; as data "
                     'it reads decoder = [{layer = "ConvTranspose2d", kernel_size = 3, padding = 1}]'
                 )
-        if self.imports != DEFAULT_IMPORTS:
+        if self.imports and self.imports != DEFAULT_IMPORTS:
             raise ConfigError(
                 "imports is Python code, which is run only with trust_code=True; "
                 "without predictors it is not needed"

@@ -42,6 +42,8 @@ class Iteration(NamedTuple):
     """d_0 .. d_{N-1}: what each encoder predicts of the image or of the encoder below it."""
     prediction_errors: Float[Tensor, "n encoders"]
     """eps_0 .. eps_{N-1}: mean squared errors of the predictions, each image's own."""
+    image: Float[Tensor, "n c h w"]
+    """d_0 in the units of the images."""
 
 
 class PredictiveCodingNetwork(nn.Module):
@@ -207,7 +209,9 @@ class PredictiveCodingNetwork(nn.Module):
     ) -> Iteration:
         targets = (images, *representations[:-1])
         errors = [mean_squared_error(d, e) for d, e in zip(predictions, targets, strict=True)]
-        return Iteration(logits, tuple(representations), tuple(predictions), torch.stack(errors, 1))
+        return Iteration(
+            logits, tuple(representations), tuple(predictions), torch.stack(errors, 1), predictions[0]
+        )
 
 
 def _shape(tensor: Tensor) -> str:

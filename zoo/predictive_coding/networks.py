@@ -6,7 +6,7 @@ torchvision is imported when it is needed, so that the rest works without it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -54,10 +54,11 @@ class Normalised(nn.Module):
         return self.model.unroll((images - self.mean) / self.std, iterations)
 
     def walk(self, images: Float[Tensor, "n c h w"], iterations: int) -> Iterator[Iteration]:
-        """Yield each pass of `unroll` with what the model shows of it; pixels there are normalised."""
+        """Yield each pass of `unroll` with what the model shows of it; `image` is in [0, 1], not clipped."""
         if not isinstance(self.model, PredictiveCodingNetwork):
-            raise TypeError("a network without feedback has no walk")
-        return self.model.walk((images - self.mean) / self.std, iterations)
+            raise TypeError("a network without feedback has nothing to look into")
+        for step in self.model.walk((images - self.mean) / self.std, iterations):
+            yield step._replace(image=step.image * self.std + self.mean)
 
 
 def pvgg16(classes: int = 1000, **settings: Any) -> Normalised:
@@ -117,6 +118,30 @@ def cnn_cifar_plain(widths: Sequence[int] = (32, 64, 128, 256), classes: int = 1
 def cnn_fmnist_plain(widths: Sequence[int] = (32, 64, 128), classes: int = 10) -> Normalised:
     """Build the backbone of `pcn_fmnist`."""
     return Normalised(Plain(SmallVGG(1, widths, classes)), *FASHION_MNIST)
+
+
+def load_backbone(network: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
+    """Copy the weights of a plain network, as it stores them, into the backbone of its predictive-coding one.
+
+    Args:
+        network: From `pcn_cifar`, `pvgg16`, ...
+        state_dict: Weights of `cnn_cifar_plain`, ...: the backbone's, each name preceded by "model.network.".
+
+    Raises:
+        ValueError: If one of the two is something else, or they do not fit.
+    """
+    inner = getattr(network, "model", None)
+    if not isinstance(inner, PredictiveCodingNetwork):
+        raise ValueError(f"a {type(network).__name__} has no feedback weights of predictive coding to train")
+    prefix = "model.network."
+    if not all(name.startswith(prefix) for name in state_dict):
+        raise ValueError("the weights to start from are not those of a plain network")
+    try:
+        inner.backbone.load_state_dict(
+            {name.removeprefix(prefix): value for name, value in state_dict.items()}
+        )
+    except RuntimeError as error:
+        raise ValueError(" ".join(str(error).split())[:300]) from error
 
 
 class SmallVGG(nn.Module):

@@ -129,9 +129,9 @@ def test_many_cells_need_stronger_evidence(answered) -> None:
         same = dict.fromkeys(attacks[1:], predictions(100))
         now = answered(f"now{lost}", {attacks[0]: predictions(100, range(lost)), **same})
         verdict = check(before, now)
-        found = verdict.findings[0].evidence
+        assert sorted(statuses(verdict)) == sorted([status, *["unchanged"] * 3])
+        found = verdict.changed[0].evidence
 
-        assert statuses(verdict) == [status, *["unchanged"] * 3]
         assert isinstance(found, Paired)
         assert (found.p, found.adjusted) == (2**-lost, 4 * 2**-lost)
 
@@ -153,6 +153,20 @@ def test_a_regression_beside_something_incomparable_fails(answered) -> None:
 
     assert statuses(verdict) == ["incomparable", "regression"]
     assert verdict.exit_code == 1
+
+
+def test_cells_are_in_the_order_of_their_fields(answered) -> None:
+    """Seven steps before forty, first before last, however a run has finished them."""
+    attacks = ["pgd-40 first", "spsa-7 e2e", None, "pgd-7 first", "pgd-7 e2e"]
+    store = answered("run", dict.fromkeys(attacks, predictions(5)))
+
+    assert [finding.name.split(": ")[1] for finding in check(store, store).findings] == [
+        "clean",
+        "pgd-7 e2e",
+        "pgd-7 first",
+        "pgd-40 first",
+        "spsa-7 e2e",
+    ]
 
 
 def test_cells_that_no_drop_could_fail_are_told(answered) -> None:
@@ -187,7 +201,7 @@ def test_surplus_cells_are_told(answered) -> None:
     st.floats(0, 5),
 )
 def test_no_change_of_order_or_direction_matters(pairs, alpha, min_drop) -> None:
-    """What is a regression one way is a suspicion the other way, and the order of examples changes nothing."""
+    """A regression one way is a suspicion the other way, and the order of examples changes nothing."""
 
     def told(examples):
         before, now = (np.array(side) for side in zip(*examples, strict=True))

@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import pytest
 
-from reports.gate.published import COLUMNS, SUITE, Claim, compare_published
+from reports.archive import Archive, Claims
+from reports.gate.published import SUITE, compare_published
 from reports.gate.verdict import Rules, Verdict
-from zoo import ENTRIES
+from reports.records import Record, RecordError
 
 PGD = "pgd-7 first"
 
 
-def claim(percent: float, column: str = "pgd_first", n: int = 10_000, readout: str = "last") -> Claim:
-    return Claim("cnnf_cifar", 2, readout, column, percent, n)
+def against(claims: dict[str, float], *records: Record, **rules: object) -> Verdict:
+    """Return the check of records against claims about the last readout of their model."""
+    published = {"cnnf_cifar": Claims("A et al.", {"last": claims})}
+    return compare_published(Archive(records, published=published), Rules(**rules))
 
 
 @pytest.fixture
@@ -39,87 +42,86 @@ def test_a_difference_counts_outside_the_interval(
     measured, column, attack, correct, status, exit_code
 ) -> None:
     """Both numbers of examples make the interval; directions are those of the paired check."""
-    verdict = compare_published([claim(49, column)], [measured(attack, correct)], Rules())
+    verdict = against({column: 49}, measured(attack, correct))
 
     assert (statuses(verdict), verdict.exit_code) == ([status], exit_code)
 
 
 def test_numbers_by_hand(measured) -> None:
-    """The interval of a difference of 80 % of 70 and 60 % of 80, two-sided 95 %, by Newcombe: 5.24 to 33.39."""
-    verdict = compare_published([claim(60.0, n=80)], [measured(PGD, 56, 70)], Rules(alpha=0.025))
+    """Newcombe's interval of 440 of 1,000 less 4,900 of 10,000 at 98 %, both Wilson intervals by hand.
 
-    assert verdict.findings[0].line == (
-        "suspicious: cnnf_cifar (last): PGD (first): published 60.00 % of 80, now 80.00 % of 70 "
-        "(+20.00 points, interval [+5.24, +33.39])"
+    Wilson at z = 2.3263: [0.40390, 0.47674] and [0.47838, 0.50163]; -0.05 - hypot(0.03610, 0.01163) and
+    -0.05 + hypot(0.03674, 0.01162).
+    """
+    (finding,) = against({"pgd_first": 49}, measured(PGD, 440)).findings
+
+    assert finding.line == (
+        "regression: CNN-F (last): PGD (first): published 49.00 % of 10000, now 44.00 % of 1000 "
+        "(-5.00 points, interval [-8.79, -1.15])"
     )
 
 
 def test_few_published_examples_prove_little(measured) -> None:
-    """Nine points are nothing against 64 images, and much against 10,000."""
-    record = measured("spsa-7 e2e", 430)
-    verdict = compare_published([claim(52, "spsa_e2e", n) for n in (64, 10_000)], [record], Rules())
+    """SPSA is known on 640 images, PGD on 10,000: five points are within noise, or not."""
+    verdict = against(
+        {"pgd_e2e": 49, "spsa_e2e": 49},
+        measured("pgd-7 e2e", 440, data="e" * 64),
+        measured("spsa-7 e2e", 440, data="e" * 64),
+    )
 
-    assert statuses(verdict) == ["within noise", "regression"]
+    assert statuses(verdict) == ["regression", "within noise"]
 
 
 def test_more_claims_need_wider_intervals(measured) -> None:
-    """What is significant alone is not among six (Bonferroni)."""
-    records = [measured(PGD, 450), *(measured("pgd-7 e2e", 490, readout=r) for r in ("last", "avg"))]
-    one = claim(49)
-    others = [claim(49, "pgd_e2e", readout=readout) for readout in ("last", "avg")] * 3
+    """What is significant alone is not among four (Bonferroni)."""
+    records = [measured(PGD, 450), *(measured(a, 490) for a in (None, "pgd-7 e2e", "spsa-7 e2e"))]
+    one, four = {"pgd_first": 49}, dict.fromkeys(("pgd_first", "clean", "pgd_e2e", "spsa_e2e"), 49)
 
-    assert statuses(compare_published([one], records, Rules(alpha=0.02)))[0] == "regression"
-    assert statuses(compare_published([one, *others], records, Rules(alpha=0.02)))[0] == "within noise"
+    assert statuses(against(one, *records)) == ["regression"]
+    assert "regression" not in statuses(against(four, *records))
 
 
 def test_a_small_difference_does_not_matter(measured) -> None:
     """However many images show it."""
-    record = measured(PGD, 489_000, 1_000_000)
+    record = measured(PGD, 470_000, 1_000_000)
 
-    verdict = compare_published([claim(49.3, n=1_000_000)], [record], Rules())
-    assert statuses(verdict) == ["negligible"]
+    assert statuses(against({"pgd_first": 49}, record, min_drop=2.5)) == ["negligible"]
 
 
 def test_the_level_of_the_intervals_is_told(measured) -> None:
     """98 % for one claim at 0.01 in each direction, 99 % for two."""
     records = [measured(PGD, 490), measured("pgd-7 e2e", 490)]
-    notes = [
-        compare_published(claims, records, Rules()).notes
-        for claims in ([claim(49)], [claim(49), claim(49, "pgd_e2e")])
-    ]
 
-    assert notes == [("intervals of level 98 %",), ("intervals of level 99 %",)]
+    assert against({"pgd_first": 49}, *records).notes == ("intervals of level 98 %",)
+    assert against({"pgd_first": 49, "pgd_e2e": 49}, *records).notes == ("intervals of level 99 %",)
 
 
 @pytest.mark.parametrize(
-    ("changes", "reason"),
+    ("others", "reason"),
     [
-        ({"suite": "adversarial"}, "missing from the results; the suite cnnf-paper measures it"),
-        ({"iterations": 3}, "missing from the results; the suite cnnf-paper measures it"),
-        ({"status": "error", "error": "RuntimeError: no"}, "failed: RuntimeError: no"),
+        ([], "missing from the results"),
+        ([{"status": "error", "error": "RuntimeError: no"}], "failed: RuntimeError: no"),
+        ([{}, {"seed": 1}], "the results hold 2 versions of it: check the folder of one run"),
     ],
 )
-def test_what_was_not_measured_is_incomparable(record, changes, reason) -> None:
-    """Another protocol, another number of iterations, or an error."""
-    found = record(PGD, 490, 1000, **({"suite": SUITE} | changes))
-    verdict = compare_published([claim(49)], [found], Rules())
+def test_what_has_no_one_answer_is_incomparable(measured, others, reason) -> None:
+    """A claim that the run did not get to, failed at, or answered twice."""
+    records = [measured(PGD, 490, **changes) for changes in others]
+    verdict = against({"clean": 49, "pgd_first": 49}, measured(None, 490), *records)
 
     assert verdict.exit_code == 3
-    assert verdict.findings[0].reason == reason
+    assert statuses(verdict) == ["unchanged", "incomparable"]
+    assert verdict.findings[1].reason == reason
 
 
-def test_two_answers_are_incomparable(measured) -> None:
-    """Two checkpoints in one folder."""
-    records = [measured(PGD, 490), measured(PGD, 480, weights="b" * 64)]
-    verdict = compare_published([claim(49)], records, Rules())
+def test_a_network_without_feedback_is_attacked_once(measured) -> None:
+    """Its attack end to end is that on the first pass: one claim, one finding."""
+    verdict = against({"pgd_first": 49}, measured(PGD, 490, iterations=0))
 
-    assert verdict.findings[0].reason == "the results hold 2 versions of it: check the folder of one run"
+    assert [finding.name for finding in verdict.findings] == ["CNN-F: PGD (first)"]
 
 
-@pytest.mark.parametrize("name", [name for name, entry in ENTRIES.items() if entry.published])
-def test_every_published_number_can_be_compared(name) -> None:
-    """Its column is one of ours, and the number of examples behind it is known."""
-    entry = ENTRIES[name]
-    columns = {column for own in entry.published.values() for column in own}
-
-    assert columns <= COLUMNS.keys() & entry.published_examples.keys()
+def test_another_protocol_is_refused(record) -> None:
+    """The strict suite has another epsilon; its numbers say nothing about the claims."""
+    with pytest.raises(RecordError, match="no record of the suite cnnf-paper is of a model with published"):
+        against({"pgd_first": 49}, record(PGD, 490, 1000, suite="adversarial"))

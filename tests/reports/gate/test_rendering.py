@@ -11,6 +11,7 @@ from reports.gate.published import Unpaired
 from reports.gate.rendering import to_junit, to_markdown, to_terminal
 from reports.gate.verdict import Finding, Status, Verdict
 from reports.metrics import Accuracy, Interval
+from reports.values import Claim
 
 
 def paired(before: int, lost: int, gained: int, flips: int, p: float, adjusted: float) -> Paired:
@@ -53,7 +54,7 @@ def test_junit(verdict, golden) -> None:
 def test_published_markdown(golden) -> None:
     """A check against published numbers has its own columns."""
     now = Accuracy(440, 1000)
-    found = Unpaired(48.9, 10_000, now, Interval(-0.087, -0.011))
+    found = Unpaired(Claim(48.9, 10_000), now, Interval(-0.087, -0.011))
     golden(
         "check_published.md",
         to_markdown(

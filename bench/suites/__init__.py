@@ -1,0 +1,60 @@
+"""The suites: what is measured. Each is a list of cells; to add one, write its module and add it here."""
+
+from __future__ import annotations
+
+from bench.errors import UnknownName
+from bench.suites import adversarial, consistency, corruptions, epsilons, predify, restoration
+from bench.suites.protocols import STRICT, SUITE_VERSION, TRANSFER_SOURCES
+from bench.suites.request import Corruptions, Request, Scored, Sizes, Suite
+from reports.cell import Cell
+
+__all__ = [
+    "STRICT",
+    "SUITES",
+    "SUITE_VERSION",
+    "TRANSFER_SOURCES",
+    "Corruptions",
+    "Request",
+    "Scored",
+    "Sizes",
+    "Suite",
+    "default_sizes",
+    "named",
+    "plan",
+]
+
+SUITES: dict[str, Suite] = {
+    suite.name: suite
+    for suite in (
+        adversarial.CLEAN,
+        adversarial.ADVERSARIAL,
+        adversarial.PAPER,
+        epsilons.EPSILON_CURVES,
+        corruptions.CORRUPTIONS,
+        consistency.CONSISTENCY,
+        restoration.RESTORATION,
+        *predify.SUITES,
+        adversarial.SMOKE,
+    )
+}
+
+
+def plan(suite: str, request: Request) -> list[Cell]:
+    """Return the cells of a suite, cheapest first as the suite lists them.
+
+    Raises:
+        UnknownName: If there is no such suite.
+    """
+    return list(named(suite).cells(suite, request))
+
+
+def named(suite: str) -> Suite:
+    """Return the suite of that name, or raise UnknownName."""
+    if suite not in SUITES:
+        raise UnknownName("suite", suite, SUITES)
+    return SUITES[suite]
+
+
+def default_sizes(suite: str, dataset: str, is_gpu: bool) -> Sizes:
+    """Return how many examples a suite uses unless told otherwise."""
+    return named(suite).sizes(dataset, is_gpu)

@@ -1,0 +1,89 @@
+"""What a suite is asked to measure, and what a suite is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.suites.protocols import STRICT, Protocol
+from corruptions import FAMILIES, SEVERITIES
+from reports.cell import Cell
+
+Target = Literal["first", "e2e", "e2e_avg"]
+Readout = Literal["last", "avg"]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many examples are used."""
+
+    examples: int
+    spsa_examples: int = 1
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A model as far as a plan needs to know it."""
+
+    name: str
+    weights: str
+    iterations: int
+
+    @property
+    def readouts(self) -> tuple[Readout, ...]:
+        """A single pass has only one answer."""
+        return ("last", "avg") if self.iterations else ("last",)
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """On a single pass all targets are the same attack."""
+        return ("first", "e2e", "e2e_avg") if self.iterations else ("first",)
+
+
+@dataclass(frozen=True)
+class Corruptions:
+    """Which corrupted images are shown."""
+
+    kinds: tuple[str, ...] = tuple(name for family in FAMILIES.values() for name in family)
+    severities: tuple[int, ...] = SEVERITIES
+    official_hash: Callable[[str, int, int], str] | None = None
+    """(kind, severity, number of examples) to the hash of published images; None makes the images here."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a suite is asked to measure."""
+
+    scored: Scored
+    source: Scored | None
+    """Source of the transfer attack; None leaves it out."""
+    dataset: str
+    sizes: Sizes
+    data_hash: Callable[[int], str]
+    """Number of examples to the hash of those images."""
+    seed: int
+    backend: str
+    corruptions: Corruptions = Corruptions()
+
+    @property
+    def protocol(self) -> Protocol:
+        """The strict settings of the dataset."""
+        return STRICT[self.dataset]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A named list of cells."""
+
+    name: str
+    summary: str
+    cells: Callable[[str, Request], Iterator[Cell]]
+    """(name of the suite, request) to its cells, cheapest first."""
+    sizes: Callable[[str, bool], Sizes]
+    """(dataset, whether there is a GPU) to how many examples are used unless told otherwise."""
+    has_transfer: bool = True
+    """Whether it needs a source for a transfer attack."""
+    picture: str | None = None
+    """Where the function is that draws a picture beside the records, as "package.module:function"; called as
+    `bench.restoring.draw` is."""

@@ -1,0 +1,141 @@
+"""What is measured beside the answer, and the picture that goes with it."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from bench import restoring
+from bench.errors import BenchError
+from bench.models import Candidate
+from bench.probes import consistency, projection, restoration
+from bench.suites import Scored
+from zoo.cnnf import four_conv
+from zoo.plain import Plain
+
+from .conftest import images, tiny
+
+CLEAN = torch.full((2, 1, 2, 2), 0.5)
+
+
+class Shown:
+    """A model that shows the steps it was made with."""
+
+    def __init__(self, *steps: object) -> None:
+        self.steps = steps
+
+    def unroll(self, images, iterations):
+        return torch.stack([step.logits for step in self.steps])
+
+    def walk(self, images, iterations):
+        return iter(self.steps[: iterations + 1])
+
+
+def step(**held: object) -> SimpleNamespace:
+    return SimpleNamespace(logits=torch.zeros(2, 3), **held)
+
+
+def test_restoration_is_the_distance_to_the_clean_image() -> None:
+    """Of the perturbed image at first, then of what the feedback makes of it, clipped to [0, 1]."""
+    made = CLEAN + torch.tensor([0.1, 2.0])[:, None, None, None]
+    seen = restoration(Shown(step(image=None), step(image=made)), CLEAN, CLEAN - 0.2, 1)
+
+    assert seen.logits.shape == (2, 2, 3)
+    torch.testing.assert_close(seen.measures["distance"], torch.tensor([[0.2, 0.2], [0.1, 0.5]]))
+
+
+def test_restoration_needs_feedback_to_the_pixels() -> None:
+    """A feedback that ends above them makes no image."""
+    with pytest.raises(ValueError, match="does not reach the pixels"):
+        restoration(four_conv(2), torch.rand(1, 1, 28, 28), torch.rand(1, 1, 28, 28), 1)
+
+
+def test_consistency_compares_each_feature_with_its_reconstruction() -> None:
+    """||g_k - h_{k-1}|| / ||h_{k-1}||, worked out on what the network shows."""
+    torch.manual_seed(0)
+    model, shown = tiny(), torch.rand(3, 1, 28, 28)
+    seen = consistency(model, shown, shown, 2)
+    steps = list(model.walk(shown, 2))
+    expected = [
+        (now.reconstruction - before.feature).flatten(1).norm(dim=1) / before.feature.flatten(1).norm(dim=1)
+        for before, now in pairwise(steps)
+    ]
+
+    assert seen.measures["mismatch"][0].isnan().all()
+    torch.testing.assert_close(seen.measures["mismatch"][1:], torch.stack(expected))
+    assert torch.equal(seen.logits, model.unroll(shown, 2))
+
+
+def test_projection_is_one_less_the_correlation() -> None:
+    """0 for the same representation up to scale and offset, 2 for its opposite, NaN for a constant one."""
+    reference = torch.tensor([[1.0, 2.0, 4.0], [0.0, 1.0, 3.0]])
+
+    def walk(images, iterations):
+        is_clean = images is CLEAN
+        yield step(
+            representations=(
+                reference if is_clean else 3 * reference + 1,
+                reference if is_clean else -reference,
+                reference if is_clean else torch.ones(2, 3),
+            )
+        )
+
+    seen = projection(SimpleNamespace(walk=walk, unroll=None), CLEAN, CLEAN + 0.1, 0)
+
+    torch.testing.assert_close(seen.measures["distance_1"], torch.zeros(1, 2), atol=1e-6, rtol=0)
+    torch.testing.assert_close(seen.measures["distance_2"], torch.full((1, 2), 2.0))
+    assert seen.measures["distance_3"].isnan().all()
+
+
+def test_a_probe_changes_no_answer(runner, plan) -> None:
+    """Cells with and without a probe share their images and agree; only the former have the measure."""
+    probed = plan("restoration")
+    plain = [cell.model_copy(update={"probe": None}) for cell in probed]
+    made = runner()
+    records = made.run([*probed, *plain])
+    tables = {record.key: made.store.read_outcomes(record) for record in records}
+
+    for one, other in zip(probed, plain, strict=True):
+        assert one.images_key == other.images_key
+        assert one.draw_key == other.draw_key
+        assert tables[one.key]["prediction"].tolist() == tables[other.key]["prediction"].tolist()
+        assert tables[one.key]["distance"].notna().all()
+        assert "distance" not in tables[other.key]
+
+
+def test_restoration_of_a_network_without_feedback_is_refused(plan) -> None:
+    """There is nothing to restore with, and one line says so before anything runs."""
+    with pytest.raises(BenchError, match="plain has no feedback"):
+        plan("restoration", model="plain")
+
+
+@pytest.mark.parametrize("model", [four_conv(2), Plain(torch.nn.Flatten())])
+def test_a_model_that_shows_no_image_fails_its_cells_alone(runner, plan, model) -> None:
+    """The reason is in the record, and the run goes on."""
+    candidate = Candidate(Scored("feedback", "other", 2), "other", "fashion_mnist", "made", lambda: model)
+    cells = [cell.model_copy(update={"weights": "other"}) for cell in plan("restoration")]
+    records = runner(other=candidate).run(cells)
+
+    assert {record.status for record in records} == {"error"}
+    assert all("feedback" in record.error for record in records)
+
+
+def test_the_picture_shows_what_was_measured(runner, candidates, plan, tmp_path) -> None:
+    """One column of corrupted, restored and clean images per corruption; a second call draws nothing."""
+
+    def loaded(cell):
+        return SimpleNamespace(images=images(cell)[0])
+
+    machine = runner().machine
+    path = restoring.draw(candidates["feedback"], plan("restoration"), loaded, machine, tmp_path)
+    written = path.stat().st_mtime_ns
+
+    assert path.name == "restoration-feedback-00000000.png"
+    assert np.asarray(Image.open(path)).std() > 10
+    assert restoring.draw(candidates["feedback"], [], loaded, machine, tmp_path) == path
+    assert path.stat().st_mtime_ns == written

@@ -1,0 +1,127 @@
+"""The tables of the Predify experiments, on outcomes made by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from reports.cell import Perturbation
+from reports.metrics import Accuracy
+from reports.predify_paper import predify_tables
+from reports.records import Record, Store
+
+Made = Callable[..., Record]
+
+
+@pytest.fixture
+def add(tmp_path: Path, record: Made) -> Callable[..., Store]:
+    """Return a function that stores a record of a predictive-coding network with given outcomes."""
+    store = Store(tmp_path)
+
+    def added(
+        perturbation: Perturbation | None, iterations: int, hits: list[bool], **columns: list[float]
+    ) -> Store:
+        changes = {"suite": "predify-paper", "perturbation": perturbation, "iterations": iterations}
+        probe = "projection" if "distance_1" in columns else None
+        made = record(None, sum(hits), n=len(hits), label="PVGG", probe=probe, **changes)
+        table = {"example": range(len(hits)), "label": [9, 0, 1, 2], "prediction": [9, 0, 1, 2]}
+        store.append(made, pd.DataFrame(table | {"is_correct": hits} | columns))
+        return store
+
+    return added
+
+
+def noise(sigma: float) -> Perturbation:
+    return Perturbation(
+        kind="noise", name="gaussian", backend="native", settings={"sigma": sigma, "deviation": 0.5}
+    )
+
+
+def fog(severity: int) -> Perturbation:
+    settings = {"severity": severity, "family": "cifar"}
+    return Perturbation(kind="corruption", name="fog", backend="native", settings=settings)
+
+
+def bim(shift: int) -> Perturbation:
+    settings = {"norm": "linf", "epsilon": 0.1, "steps": 20, "target_shift": shift, "classes": 10}
+    return Perturbation(kind="attack", name="targeted_bim", backend="native", settings=settings)
+
+
+def test_noise_after_each_iteration(add) -> None:
+    """Accuracies, and the change of the last iteration against the first pass in points."""
+    add(noise(0.25), 0, [True, False, False, False])
+    store = add(noise(0.25), 1, [True, True, True, False])
+    table = predify_tables(store.read(), store)[0]
+
+    assert [column.heading for column in table.columns] == ["iteration 0", "iteration 1", "change"]
+    assert table.rows[0].label == "PVGG, sigma 0.5 deviations"
+    assert table.rows[0].values[:2] == (Accuracy(1, 4), Accuracy(3, 4))
+    assert isinstance(table.rows[0].values[2], Mean)
+    assert table.rows[0].values[2].mean == pytest.approx(50)
+    assert any("feedback helps in 0, hurts in 0, and 1 are not clear" in note for note in table.notes)
+
+
+def test_where_feedback_hurts_the_table_says_so(add) -> None:
+    """Every example that is lost on the way counts against it."""
+    add(noise(0.25), 0, [True, True, True, True])
+    store = add(noise(0.25), 1, [False, False, False, False])
+
+    assert any("hurts in 1" in note for note in predify_tables(store.read(), store)[0].notes)
+
+
+def test_corruption_errors_are_relative_to_the_first_pass(add) -> None:
+    """Mean over severities first: errors (1 + 3) / 8 at first and (1 + 1) / 8 then make 0.5."""
+    for severity, iterations, hits in (
+        (1, 0, [False, True, True, True]),
+        (5, 0, [False, False, False, True]),
+        (1, 1, [False, True, True, True]),
+        (5, 1, [False, True, True, True]),
+    ):
+        store = add(fog(severity), iterations, hits)
+    table = predify_tables(store.read(), store)[0]
+
+    assert [row.label for row in table.rows] == ["PVGG, mean of 1", "PVGG, fog"]
+    for row in table.rows:
+        assert [value.mean for value in row.values] == pytest.approx([1.0, 0.5])
+
+
+def test_a_perfect_first_pass_has_no_ratio(add) -> None:
+    """A dash, not a division by zero."""
+    add(fog(1), 0, [True] * 4)
+    store = add(fog(1), 1, [True] * 4)
+
+    assert predify_tables(store.read(), store)[0].rows[0].values == (None, None)
+
+
+def test_success_counts_images_that_are_right_while_clean(add) -> None:
+    """Of the three right after every iteration, the one of class 9 becomes its target, class 0."""
+    add(None, 0, [True, True, True, True])
+    add(None, 1, [True, True, True, False])
+    store = add(bim(1), 1, [False] * 4)
+    record = store.read()[-1]
+    outcomes = store.read_outcomes(record).assign(prediction=[0, 0, 1, 3])
+    store.append(record.model_copy(update={"key": record.key}), outcomes)
+    table = next(table for table in predify_tables(store.read(), store) if "BIM" in table.title)
+
+    assert table.rows[0].label == "PVGG, epsilon 0.1"
+    assert table.rows[0].values == (Accuracy(1, 3),)
+
+
+def test_projection_is_relative_to_the_first_pass(add) -> None:
+    """The mean distance over images, over that of the first pass, one row an encoder."""
+    hits = [True] * 4
+    add(noise(0.5), 0, hits, distance_1=[0.2, 0.4, 0.2, 0.4], distance_2=[0.1] * 4)
+    store = add(noise(0.5), 1, hits, distance_1=[0.1, 0.2, 0.1, 0.2], distance_2=[0.2] * 4)
+    table = predify_tables(store.read(), store)[-1]
+
+    assert [row.label for row in table.rows] == [
+        "PVGG, sigma 1 deviations, encoder 1",
+        "PVGG, sigma 1 deviations, encoder 2",
+    ]
+    assert [[value.mean for value in row.values] for row in table.rows] == [
+        pytest.approx([1.0, 0.5]),
+        pytest.approx([1.0, 2.0]),
+    ]
