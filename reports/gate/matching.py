@@ -106,7 +106,8 @@ class Matcher:
             return f"other images or labels: data {cell.data[:12]}, now {record.cell.data[:12]}"
         changed = _changed_weights(cell, record.cell)
         if changed and not self.compares_weights:
-            return "; ".join(f"weights of {model} {old[:12]}, now {new[:12]}" for model, old, new in changed)
+            told = "; ".join(f"weights of {model} {old[:12]}, now {new[:12]}" for model, old, new in changed)
+            return f"{told} (--compare-weights compares them)"
         return None
 
     def _pair(self, known: BaselineCell, record: Record) -> Pair | Incomparable:

@@ -27,7 +27,10 @@ def before(answered) -> Store:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"weights": "b" * 64}, "weights of cnnf_cifar aaaaaaaaaaaa, now bbbbbbbbbbbb"),
+        (
+            {"weights": "b" * 64},
+            "weights of cnnf_cifar aaaaaaaaaaaa, now bbbbbbbbbbbb (--compare-weights compares them)",
+        ),
         ({"data": "e" * 64}, "other images or labels: data dddddddddddd, now eeeeeeeeeeee"),
         ({"seed": 3}, "missing from the results; the nearest cell differs in seed 0, now 3"),
         (
@@ -85,7 +88,8 @@ def test_another_source_of_a_transfer_attack_is_incomparable(answered) -> None:
         record.model_copy(update={"cell": cell, "key": cell.key}), store.read_outcomes(store.read()[0])
     )
 
-    assert check(before, now).findings[0].reason == "weights of cnn_cifar bbbbbbbbbbbb, now cccccccccccc"
+    reason = check(before, now).findings[0].reason
+    assert reason.startswith("weights of cnn_cifar bbbbbbbbbbbb, now cccccccccccc (")
     assert check(before, now, compares_weights=True).exit_code == 0
 
 
