@@ -15,7 +15,13 @@ from reports.corruption_figures import corruption_bars, iteration_curves, severi
 from reports.corruption_table import corruption_tables
 from reports.epsilon_curves import epsilon_figures, epsilon_table, iteration_figures
 from reports.figures import Figure
-from reports.predify_paper import predify_tables
+from reports.predify_views import (
+    attack_figures,
+    corruption_curves,
+    noise_figures,
+    predify_tables,
+    projection_figures,
+)
 from reports.published import beside_published
 from reports.records import Record, Store
 from reports.restoration_table import restoration_tables
@@ -46,9 +52,7 @@ TABLES: dict[str, Kind[Table]] = {
     "corruptions": Kind("accuracy by corruption", ("corruptions",), corruption_tables),
     "consistency": Kind("CNN-F's self-consistency", ("consistency",), consistency_tables),
     "predify": Kind("the experiments of the Predify paper", PREDIFY, predify_tables),
-    "restoration": Kind(
-        "distance of restored images to the clean ones", ("restoration",), restoration_tables
-    ),
+    "restoration": Kind("distance of restored images", ("restoration",), restoration_tables),
 }
 """Name -> table. The first that shows a suite is what `bench report` prints of it."""
 FIGURES: dict[str, Kind[Figure]] = {
@@ -59,6 +63,10 @@ FIGURES: dict[str, Kind[Figure]] = {
     "severities": Kind("19 panels over severity", ("corruptions",), severity_curves),
     "corruption-iterations": Kind("19 panels over iterations", ("corruptions",), iteration_curves),
     "consistency": Kind("CNN-F's self-consistency by iteration", ("consistency",), consistency_figures),
+    "predify-noise": Kind("accuracy under noise by iteration", PREDIFY, noise_figures),
+    "predify-corruptions": Kind("corruption error relative to iteration 0", PREDIFY, corruption_curves),
+    "predify-attacks": Kind("success of the targeted BIM by iteration", PREDIFY, attack_figures),
+    "predify-projection": Kind("distance of noisy representations", PREDIFY, projection_figures),
 }
 """Name -> figure."""
 

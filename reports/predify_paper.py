@@ -1,7 +1,6 @@
 """The experiments of Choksi et al. (NeurIPS 2021): every number after each iteration, beside the first pass.
 
-Their figures are curves over timesteps; a row here is one curve. Where feedback does not help, the last
-column of the noise table and the ratios above 1 of the others say so.
+Their figures are curves over timesteps. Where feedback does not help, the changes and ratios say so.
 """
 
 from __future__ import annotations
@@ -16,12 +15,50 @@ from reports.archive import Outcomes
 from reports.metrics import Accuracy
 from reports.records import Record
 from reports.resampling import difference, ratio
-from reports.subjects import failures, provenance
-from reports.tables import Column, Row, Table
-from reports.values import Mean, Value
+from reports.values import Mean, Share
 
-Curve = Mapping[int, pd.DataFrame]
+Tables = Mapping[int, pd.DataFrame]
 """Iteration -> outcomes by example."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One quantity of one model after each iteration; iterations that were not measured are left out."""
+
+    model: str
+    shown: str
+    """What was done to the images."""
+    values: Mapping[int, Accuracy | Share | Mean]
+    part: str = ""
+    """Which part of the model it is about."""
+    change: Mean | None = None
+    """Last iteration less first pass, in percentage points of accuracy."""
+
+    @property
+    def label(self) -> str:
+        """All that tells it from other curves."""
+        return ", ".join(filter(None, (self.model, self.shown, self.part)))
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The curves of one of the paper's figures."""
+
+    title: str
+    unit: str
+    curves: tuple[Curve, ...]
+    notes: tuple[str, ...]
+    panel: Callable[[Curve], str]
+    """Which curves share a pair of axes."""
+    line: Callable[[Curve], str]
+    """What tells the curves of a panel apart."""
+
+
+def experiments(records: Sequence[Record], archive: Outcomes) -> list[Experiment]:
+    """Return the experiments that records of one suite, dataset and seed belong to."""
+    models = _models([record for record in records if record.status == "ok"], archive)
+    found = (_noise(models), _corruptions(models), _attacks(models), _projections(models))
+    return [experiment for experiment in found if experiment.curves]
 
 
 @dataclass(frozen=True)
@@ -30,60 +67,42 @@ class _Model:
 
     label: str
     records: tuple[Record, ...]
-    store: Outcomes
+    archive: Outcomes
 
-    def curve(self, query: Callable[[Record], bool]) -> Curve:
+    def tables(self, query: Callable[[Record], bool]) -> Tables:
         """Return the outcomes that a query finds, by iteration, over the examples that all of them have."""
         found = {r.cell.iterations: r for r in sorted(self.records, key=lambda r: r.n) if query(r)}
-        tables = {k: self.store.read_outcomes(found[k]).set_index("example") for k in sorted(found)}
+        tables = {k: self.archive.read_outcomes(found[k]).set_index("example") for k in sorted(found)}
         if not tables:
             return {}
         common = sorted(set.intersection(*(set(table.index) for table in tables.values())))
         return {k: table.loc[common] for k, table in tables.items()}
 
 
-def predify_tables(records: Sequence[Record], store: Outcomes) -> list[Table]:
-    """Return the tables whose records there are, from records of one suite, dataset and seed."""
-    ok = [record for record in records if record.status == "ok"]
-    models = _models(ok, store)
-    cell = records[0].cell
-    made_with = tuple(provenance(ok))
-    where = f"{cell.suite} on {cell.dataset}"
-    made = (_noise(models), _corruptions(models), _attacks(models), _projections(models))
-    tables = []
-    for title, columns, rows, notes in made:
-        if rows:
-            every = (*notes, *failures(records))
-            tables.append(Table(f"{where}: {title}", _columns(columns), tuple(rows), every, made_with))
-    return tables
-
-
-Draft = tuple[str, list[str], list[Row], list[str]]
-"""Title, headings, rows and notes."""
-
-
-def _noise(models: Sequence[_Model]) -> Draft:
-    rows, last = [], _last(models)
+def _noise(models: Sequence[_Model]) -> Experiment:
+    curves = []
     for model in models:
-        shown = {"clean": model.curve(_is_clean)}
-        for sigma in _settings(model.records, "noise", "sigma"):
-            shown[_noise_name(model, sigma)] = model.curve(_with(sigma, "noise", "sigma", probe=None))
-        for name, curve in shown.items():
-            if not curve or len(shown) == 1:
-                continue
-            values: list[Value | None] = [_accuracy(curve.get(k)) for k in range(last + 1)]
-            change = difference(_hits(curve[max(curve)]), _hits(curve[0]), unit=0.01)
-            rows.append(Row(f"{model.label}, {name}", (*values, change)))
-    notes = [
+        noisy = {
+            _noise_name(model, sigma): model.tables(_with(sigma, "noise", "sigma", probe=None))
+            for sigma in _settings(model.records, "noise", "sigma")
+        }
+        shown = {"clean": model.tables(_is_clean)} | noisy if any(noisy.values()) else {}
+        for name, tables in shown.items():
+            if tables:
+                values = {k: _accuracy(table) for k, table in tables.items()}
+                change = difference(_hits(tables[max(tables)]), _hits(tables[min(tables)]), unit=0.01)
+                curves.append(Curve(model.label, name, values, change=change))
+    notes = (
         "accuracy after each iteration; change: last iteration less first pass, in points, its interval by "
         "the bootstrap over examples",
-        _verdict([row.values[-1] for row in rows]),
-    ]
-    return "accuracy under Gaussian noise", [*_iterations(last), "change"], rows, notes
+        _balance(curve.change for curve in curves),
+    )
+    title = "accuracy under Gaussian noise"
+    return Experiment(title, "accuracy (%)", tuple(curves), notes, lambda c: c.model, lambda c: c.shown)
 
 
-def _corruptions(models: Sequence[_Model]) -> Draft:
-    rows, last = [], _last(models)
+def _corruptions(models: Sequence[_Model]) -> Experiment:
+    curves = []
     for model in models:
         kinds = sorted({str(_name(r)) for r in model.records if _kind(r) == "corruption"})
         errors = {kind: _errors(model, kind) for kind in kinds}
@@ -93,56 +112,66 @@ def _corruptions(models: Sequence[_Model]) -> Draft:
             k: pd.concat([found[k] for found in errors.values()], axis=1).dropna().mean(axis=1)
             for k in sorted(set.intersection(*(set(found) for found in errors.values())))
         }
-        rows.append(Row(f"{model.label}, mean of {len(kinds)}", _relative(means, last)))
-        rows += [Row(f"{model.label}, {kind}", _relative(found, last)) for kind, found in errors.items()]
-    notes = [
+        curves.append(Curve(model.label, f"mean of {len(kinds)}", _relative(means)))
+        curves += [Curve(model.label, kind, _relative(found)) for kind, found in errors.items()]
+    notes = (
         "error, the mean over severities, after each iteration over that of the first pass: below 1 the "
-        "feedback helps; intervals by the bootstrap over examples; a dash where the first pass errs never",
-    ]
-    return "corruption error relative to the first pass", _iterations(last), rows, notes
+        "feedback helps; intervals by the bootstrap over examples; nothing where the first pass errs never",
+    )
+    title = "corruption error relative to the first pass"
+    return Experiment(title, "relative error", tuple(curves), notes, lambda c: c.shown, lambda c: c.model)
 
 
-def _attacks(models: Sequence[_Model]) -> Draft:
-    rows = []
-    attacked = sorted({r.cell.iterations for m in models for r in m.records if _name(r) == "targeted_bim"})
+def _attacks(models: Sequence[_Model]) -> Experiment:
+    curves = []
     for model in models:
-        clean = model.curve(_is_clean)
+        clean = model.tables(_is_clean)
         for epsilon in _settings(model.records, "attack", "epsilon"):
-            curve = model.curve(_with(epsilon, "attack", "epsilon", probe=None))
-            if not curve or not clean:
+            tables = model.tables(_with(epsilon, "attack", "epsilon", probe=None))
+            if not tables or not clean:
                 continue
             shift, classes = _target(model.records)
             stands = np.logical_and.reduce([table["is_correct"] for table in clean.values()])
             right = next(iter(clean.values())).index[stands]
-            values = [_successes(curve.get(k), right, shift, classes) for k in attacked]
-            rows.append(Row(f"{model.label}, epsilon {epsilon:.4g}", tuple(values)))
-    notes = [
+            found = {k: _successes(table, right, shift, classes) for k, table in tables.items()}
+            values = {k: share for k, share in found.items() if share is not None}
+            curves.append(Curve(model.label, f"epsilon {epsilon:.4g}", values))
+    notes = (
         "share of images taken for the target class, of those that are right after every iteration while "
         "clean; the attacker differentiates the network of that many iterations end to end",
-    ]
-    return "success of the targeted BIM", [f"{k} iterations" for k in attacked], rows, notes
+    )
+    title = "success of the targeted BIM"
+    return Experiment(title, "success (%)", tuple(curves), notes, lambda c: c.model, lambda c: c.shown)
 
 
-def _projections(models: Sequence[_Model]) -> Draft:
-    rows, last = [], _last(models)
+def _projections(models: Sequence[_Model]) -> Experiment:
+    curves = []
     for model in models:
         for sigma in _settings(model.records, "noise", "sigma"):
-            curve = model.curve(_with(sigma, "noise", "sigma", probe="projection"))
-            if not curve:
+            tables = model.tables(_with(sigma, "noise", "sigma", probe="projection"))
+            name = _noise_name(model, sigma)
+            if not tables:
                 continue
-            for column in [name for name in curve[0].columns if name.startswith("distance_")]:
-                distances = {k: table[column] for k, table in curve.items()}
-                label = f"{model.label}, {_noise_name(model, sigma)}, encoder {column.rpartition('_')[2]}"
-                rows.append(Row(label, _relative(distances, last)))
-    notes = [
+            for column in [str(column) for column in tables[0].columns]:
+                if not column.startswith("distance_"):
+                    continue
+                distances = {k: table[column] for k, table in tables.items()}
+                encoder = f"encoder {column.removeprefix('distance_')}"
+                curves.append(Curve(model.label, name, _relative(distances), part=encoder))
+    notes = (
         "1 - correlation between the representations of noisy and clean images after each iteration, the "
         "mean over images, over that of the first pass: below 1 the noisy ones move towards the clean ones; "
         "intervals by the bootstrap over images",
-    ]
-    return "correlation distance relative to the first pass", _iterations(last), rows, notes
+    )
+
+    def panel(curve: Curve) -> str:
+        return f"{curve.model}, {curve.part}"
+
+    title = "correlation distance relative to the first pass"
+    return Experiment(title, "relative distance", tuple(curves), notes, panel, lambda c: c.shown)
 
 
-def _models(records: Iterable[Record], store: Outcomes) -> list[_Model]:
+def _models(records: Iterable[Record], archive: Outcomes) -> list[_Model]:
     found: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         found.setdefault((record.cell.model, record.cell.weights), []).append(record)
@@ -150,7 +179,7 @@ def _models(records: Iterable[Record], store: Outcomes) -> list[_Model]:
     models = []
     for (name, _), own in found.items():
         label = own[0].label
-        models.append(_Model(label if names.count(label) == 1 else f"{label} {name}", tuple(own), store))
+        models.append(_Model(label if names.count(label) == 1 else f"{label} {name}", tuple(own), archive))
     return models
 
 
@@ -182,8 +211,8 @@ def _name(record: Record) -> str | None:
 
 
 def _noise_name(model: _Model, sigma: float) -> str:
-    done = next(r.cell.perturbation for r in model.records if _with(sigma, "noise", "sigma", r.cell.probe)(r))
-    assert done is not None
+    found = (r.cell.perturbation for r in model.records if _kind(r) == "noise")
+    done = next(p for p in found if p and p.settings["sigma"] == sigma)
     return f"sigma {sigma / float(done.settings['deviation']):.3g} deviations"
 
 
@@ -197,52 +226,38 @@ def _errors(model: _Model, kind: str) -> dict[int, pd.Series]:
     found: dict[int, list[pd.Series]] = {}
     for record in model.records:
         if _name(record) == kind:
-            outcomes = model.store.read_outcomes(record).set_index("example")
+            outcomes = model.archive.read_outcomes(record).set_index("example")
             found.setdefault(record.cell.iterations, []).append(1.0 - outcomes["is_correct"])
     return {k: pd.concat(errors, axis=1).dropna().mean(axis=1) for k, errors in sorted(found.items())}
 
 
-def _relative(curve: Mapping[int, pd.Series], last: int) -> tuple[Mean | None, ...]:
-    """Return each iteration's mean over that of the first pass."""
+def _relative(curve: Mapping[int, pd.Series]) -> dict[int, Mean]:
+    """Return each iteration's mean over that of the first pass, where that is not 0."""
     first = curve[0]
-    return tuple(
-        ratio(curve[k].loc[first.index].to_numpy(), first.to_numpy()) if k in curve else None
-        for k in range(last + 1)
-    )
+    found = {k: ratio(values.loc[first.index].to_numpy(), first.to_numpy()) for k, values in curve.items()}
+    return {k: value for k, value in found.items() if value is not None}
 
 
-def _successes(table: pd.DataFrame | None, right: pd.Index, shift: int, classes: int) -> Accuracy | None:
-    if table is None:
-        return None
+def _successes(table: pd.DataFrame, right: pd.Index, shift: int, classes: int) -> Share | None:
     shown = table.loc[table.index.intersection(right)]
     if shown.empty:
         return None
-    return Accuracy(int((shown["prediction"] == (shown["label"] + shift) % classes).sum()), len(shown))
+    return Share(int((shown["prediction"] == (shown["label"] + shift) % classes).sum()), len(shown))
 
 
-def _accuracy(table: pd.DataFrame | None) -> Accuracy | None:
-    return None if table is None else Accuracy(int(table["is_correct"].sum()), len(table))
+def _accuracy(table: pd.DataFrame) -> Accuracy:
+    return Accuracy(int(table["is_correct"].sum()), len(table))
 
 
 def _hits(table: pd.DataFrame) -> np.ndarray:
     return table["is_correct"].to_numpy(dtype=float)
 
 
-def _verdict(changes: Sequence[Value | None]) -> str:
-    known = [change.interval for change in changes if isinstance(change, Mean) and change.interval]
-    helps = sum(interval.low > 0 for interval in known)
-    hurts = sum(interval.high < 0 for interval in known)
-    unclear = len(known) - helps - hurts
-    return f"of {len(known)} rows feedback helps in {helps}, hurts in {hurts}, and {unclear} are not clear"
-
-
-def _last(models: Sequence[_Model]) -> int:
-    return max((record.cell.iterations for model in models for record in model.records), default=0)
-
-
-def _iterations(last: int) -> list[str]:
-    return [f"iteration {k}" for k in range(last + 1)]
-
-
-def _columns(headings: Sequence[str]) -> tuple[Column, ...]:
-    return tuple(Column(heading, is_attack=False) for heading in headings)
+def _balance(changes: Iterable[Mean | None]) -> str:
+    intervals = [change.interval for change in changes if change and change.interval]
+    helps = sum(interval.low > 0 for interval in intervals)
+    hurts = sum(interval.high < 0 for interval in intervals)
+    unclear = len(intervals) - helps - hurts
+    return (
+        f"of {len(intervals)} rows feedback helps in {helps}, hurts in {hurts}, and {unclear} are not clear"
+    )

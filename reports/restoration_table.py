@@ -48,5 +48,5 @@ def _shown(record: Record) -> str:
     return f"{done.name} severity {done.settings['severity']}" if done else "clean"
 
 
-def _distance(record: Record, store: Outcomes) -> Mean:
+def _distance(record: Record, store: Outcomes) -> Mean | None:
     return Mean.of(list(store.read_outcomes(record)["distance"]))

@@ -62,6 +62,7 @@ PREDIFY_EPSILONS = {
 EPSILONS = {
     "fashion_mnist": tuple(round(0.02 * k, 2) for k in range(1, 11)),
     "cifar10": tuple(level / 255 for level in range(2, 17, 2)),
+    "imagenet": tuple(level / 255 for level in (0.5, 1, 2, 4, 8)),
 }
 """Radii of the curves against epsilon, beside the clean images at 0."""
 

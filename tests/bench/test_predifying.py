@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
 from bench.cli import main
+from zoo.predictive_coding import ConfigWarning
 
 CONFIG = """
 name = "PResNet18"
@@ -49,6 +52,27 @@ def test_the_network_is_shown(tmp_path: Path) -> None:
     assert first[6] == "0.8 / 0.1 / 0.01"
     assert (second[2], second[4], second[7]) == ("128x8x8", "64x16x16", "73,792")
     assert "Upsample" in second[3]
+
+
+def test_the_readme_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person's own TOML on torchvision's network: the command, and the lines of Python."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    config, code = (
+        re.search(rf"```{kind}\n([^`]*pcoders[^`]*|[^`]*predify[^`]*)```", readme)
+        for kind in ("toml", "python")
+    )
+    assert config
+    assert code
+    (tmp_path / "presnet18.toml").write_text(config[1])
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"images": torch.rand(2, 3, 64, 64)}
+    with pytest.warns(ConfigWarning):
+        exec(code[1], names)
+    logits = names["logits"]
+
+    assert isinstance(logits, torch.Tensor)
+    assert logits.shape == (11, 2, 1000)
+    assert checked(tmp_path, config=config[1]).exit_code == 0
 
 
 def test_defaults_that_were_taken_are_told(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from reports.cell import Perturbation
 from reports.metrics import Accuracy
-from reports.predify_paper import predify_tables
+from reports.predify_views import predify_tables
 from reports.records import Record, Store
+from reports.values import Mean, Share
 
 Made = Callable[..., Record]
 
@@ -89,11 +90,11 @@ def test_corruption_errors_are_relative_to_the_first_pass(add) -> None:
 
 
 def test_a_perfect_first_pass_has_no_ratio(add) -> None:
-    """A dash, not a division by zero."""
+    """Nothing, not a division by zero."""
     add(fog(1), 0, [True] * 4)
     store = add(fog(1), 1, [True] * 4)
 
-    assert predify_tables(store.read(), store)[0].rows[0].values == (None, None)
+    assert all(row.values == () for row in predify_tables(store.read(), store)[0].rows)
 
 
 def test_success_counts_images_that_are_right_while_clean(add) -> None:
@@ -107,7 +108,7 @@ def test_success_counts_images_that_are_right_while_clean(add) -> None:
     table = next(table for table in predify_tables(store.read(), store) if "BIM" in table.title)
 
     assert table.rows[0].label == "PVGG, epsilon 0.1"
-    assert table.rows[0].values == (Accuracy(1, 3),)
+    assert table.rows[0].values == (Share(1, 3),)
 
 
 def test_projection_is_relative_to_the_first_pass(add) -> None:
