@@ -40,7 +40,7 @@ def beside_published(records: Sequence[Record], archive: Archive) -> list[Table]
     for row in rows:
         own = [record for record in ok if subject(record) == row]
         measured = _with_minimum([pick(own, PAPER_COLUMNS[heading]) for heading in CLAIMED])
-        claimed = _with_claimed_minimum(_claims(row, archive.published[row.model]))
+        claimed = _with_claimed_minimum(claims_of(row, archive.published[row.model]))
         differences = [_difference(ours, theirs) for ours, theirs in zip(measured, claimed, strict=True)]
         lines += [
             Row(labels[row], tuple(measured)),
@@ -61,7 +61,8 @@ def beside_published(records: Sequence[Record], archive: Archive) -> list[Table]
     return [Table(title, columns, tuple(lines), notes, tuple(provenance(own)))]
 
 
-def _claims(row: Subject, claims: Claims) -> list[Claim | None]:
+def claims_of(row: Subject, claims: Claims) -> list[Claim | None]:
+    """Return what is claimed about an answer, in the order of CLAIMED; None where nothing is."""
     known = claims.accuracies.get(row.readout, {})
     # Without feedback the attack end to end is that on the first pass.
     names = [name.replace("_e2e", "_first") if row.iterations == 0 else name for name in CLAIMED.values()]

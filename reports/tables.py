@@ -74,13 +74,13 @@ def to_markdown(table: Table) -> str:
     from tabulate import tabulate
 
     body = tabulate(
-        _cells(table, _markdown_escape, _markdown_value),
-        ["", *(_markdown_escape(column.heading) for column in table.columns)],
+        _cells(table, escape_markdown, _markdown_value),
+        ["", *(escape_markdown(column.heading) for column in table.columns)],
         tablefmt="github",
         disable_numparse=True,
     )
-    notes = "".join(f"- {_markdown_escape(note)}\n" for note in table.footnotes)
-    return f"### {_markdown_escape(table.title)}\n\n{body}\n\n{notes}"
+    notes = "".join(f"- {escape_markdown(note)}\n" for note in table.footnotes)
+    return f"### {escape_markdown(table.title)}\n\n{body}\n\n{notes}"
 
 
 def to_latex(table: Table) -> str:
@@ -207,7 +207,7 @@ def _latex_line(texts: Sequence[str]) -> str:
 
 def _markdown_value(value: Value, is_weakest: bool) -> str:
     shown = texts(value)
-    number = _markdown_escape(shown.number)
+    number = escape_markdown(shown.number)
     return " ".join((f"**{number}**" if is_weakest else number, *shown.details))
 
 
@@ -226,7 +226,8 @@ def _terminal_value(value: Value, is_weakest: bool) -> str:
     return f"{f'[bold]{shown.number}[/]' if is_weakest else shown.number}\n[dim]{details}[/]"
 
 
-def _markdown_escape(text: str) -> str:
+def escape_markdown(text: str) -> str:
+    """Return `text` such that GitHub shows it as it stands."""
     # Only what would be markup: an underscore inside a word and brackets without a link are none.
     return re.sub(r"([\\`*|<>]|(?<!\w)_|_(?!\w)|(?<=\])\()", r"\\\1", text)
 

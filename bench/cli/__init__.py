@@ -1,6 +1,6 @@
 """The command line. It parses, calls, prints and maps errors to exit codes; nothing heavy is imported here.
 
-Exit codes: 0 all cells fine, 1 a cell or a check failed, 2 usage, 130 interrupted.
+Exit codes: 0 all cells fine, 1 a cell or a check failed, 2 usage, 3 a check was incomplete, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import warnings
 
 import click
 
+from bench.cli.checking import baseline, check
 from bench.cli.common import SETTINGS, Group
 from bench.cli.making import corrupt, predify, train, tune
 from bench.cli.measuring import card, list_, run
@@ -29,5 +30,5 @@ def main() -> None:
     warnings.showwarning = lambda message, *_, **__: click.echo(f"Warning: {message}", err=True)
 
 
-for command in (run, report, corrupt, predify, train, tune, card, list_):
+for command in (run, report, baseline, check, corrupt, predify, train, tune, card, list_):
     main.add_command(command)

@@ -54,7 +54,9 @@ def test_help_is_instant_and_imports_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["report"], ["corrupt"], ["train"], ["card"], ["list"]])
+@pytest.mark.parametrize(
+    "command", [[], ["run"], ["report"], ["baseline"], ["check"], ["corrupt"], ["train"], ["card"], ["list"]]
+)
 def test_every_help_has_an_example(command: list[str]) -> None:
     """A newcomer can copy a line."""
     shown = call(*command, "--help")

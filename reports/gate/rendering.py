@@ -1,0 +1,108 @@
+"""A verdict as a table in a terminal, as Markdown for a CI summary, and as JUnit XML.
+
+Renderers return what they made and never print.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+from reports.gate.verdict import Finding, Status, Verdict
+from reports.tables import DASH, escape_markdown
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+COLOURS = {
+    Status.REGRESSION: "bold red",
+    Status.SUSPICIOUS: "bold red",
+    Status.CHANGED: "bold red",
+    Status.INCOMPARABLE: "yellow",
+    Status.IMPROVED: "green",
+}
+NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that XML 1.0 cannot hold, not even escaped."""
+
+
+def to_markdown(verdict: Verdict) -> str:
+    """Return GitHub Markdown: the answer, a line for each cell that changed, the table of all, the notes."""
+    from tabulate import tabulate
+
+    headings, lines = _grid(verdict)
+    body = tabulate(
+        [[escape_markdown(text) for text in line] for line in lines],
+        headings,
+        tablefmt="github",
+        disable_numparse=True,
+        colalign=["left", "left", *["right"] * (len(headings) - 2)],
+    )
+    changed, notes = (
+        "".join(f"- {escape_markdown(text)}\n" for text in texts)
+        for texts in ([finding.line for finding in verdict.changed], verdict.notes)
+    )
+    parts = (f"### Regression check: {verdict.headline}\n", changed, f"{body}\n", notes)
+    return "\n".join(part for part in parts if part)
+
+
+def to_terminal(verdict: Verdict) -> Group:
+    """Return what rich prints: the table of all cells, a line for each that changed, notes, the answer."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    headings, lines = _grid(verdict)
+    table = Table()
+    for index, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if index < 2 else "right")
+    for finding, line in zip(verdict.findings, lines, strict=True):
+        table.add_row(*map(Text, line), style=COLOURS.get(finding.status))
+    changed = [Text(finding.line, COLOURS.get(finding.status, "")) for finding in verdict.changed]
+    return Group(table, *changed, *map(Text, verdict.notes), Text(f"Regression check: {verdict.headline}"))
+
+
+def to_junit(verdict: Verdict) -> str:
+    """Return JUnit XML: a test case per cell; what fails is a failure, what cannot be compared an error."""
+    suite = ElementTree.Element(
+        "testsuite",
+        name="bench check",
+        tests=str(len(verdict.findings)),
+        failures=str(sum(finding.status.fails for finding in verdict.findings)),
+        errors=str(sum(finding.status is Status.INCOMPARABLE for finding in verdict.findings)),
+    )
+    for finding in verdict.findings:
+        _add_case(suite, finding)
+    if verdict.notes:
+        ElementTree.SubElement(suite, "system-out").text = _allowed("\n".join(verdict.notes))
+    root = ElementTree.Element("testsuites")
+    root.append(suite)
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True).decode() + "\n"
+
+
+def _add_case(suite: ElementTree.Element, finding: Finding) -> None:
+    line = _allowed(finding.line)
+    case = ElementTree.SubElement(
+        suite, "testcase", classname=f"bench.{_allowed(finding.suite)}", name=_allowed(finding.name)
+    )
+    if finding.status.fails or finding.status is Status.INCOMPARABLE:
+        kind = "failure" if finding.status.fails else "error"
+        ElementTree.SubElement(case, kind, type=str(finding.status), message=line)
+    elif finding.status is not Status.UNCHANGED:
+        ElementTree.SubElement(case, "system-out").text = line
+
+
+def _allowed(text: str) -> str:
+    return NO_XML.sub("\ufffd", text)
+
+
+def _grid(verdict: Verdict) -> tuple[list[str], list[list[str]]]:
+    """Return the headings and the lines of the table; a cell without numbers has dashes."""
+    figures = [finding.evidence.figures() if finding.evidence else {} for finding in verdict.findings]
+    names = list(dict.fromkeys(name for own in figures for name in own))
+    lines = [
+        [finding.name, str(finding.status), *(own.get(name, DASH) for name in names)]
+        for finding, own in zip(verdict.findings, figures, strict=True)
+    ]
+    return ["cell", "status", *names], lines

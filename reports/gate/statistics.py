@@ -1,0 +1,65 @@
+"""The tests behind the gate, exact where the examples are paired, in closed form without scipy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from reports.metrics import Accuracy, Interval, wilson
+
+
+def mcnemar(ahead: int, behind: int) -> float:
+    """Return the exact one-sided p-value of McNemar's test (McNemar 1947).
+
+    If an example were as likely to change one way as the other, `ahead` would be binomial with ahead + behind
+    trials of chance 1/2. This is the chance of at least `ahead`.
+
+    Args:
+        ahead: Examples that changed in the direction asked about.
+        behind: Examples that changed in the other one.
+
+    Raises:
+        ValueError: If a count is negative.
+    """
+    if ahead < 0 or behind < 0:
+        raise ValueError(f"counts must be at least 0, got {ahead} and {behind}")
+    changed = ahead + behind
+    ways = total = math.comb(changed, ahead)
+    for count in range(ahead, changed):
+        ways = ways * (changed - count) // (count + 1)
+        total += ways
+    return total / 2**changed
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values adjusted for their number, in the same order (Holm 1979).
+
+    Rejecting those at most alpha keeps the chance of any false rejection at most alpha, however the tests
+    depend on each other.
+    """
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted
+
+
+def difference_interval(first: Accuracy, second: Accuracy, level: float) -> Interval:
+    """Return the interval of first - second, in [-1, 1], for two independent samples.
+
+    Newcombe's hybrid of two Wilson intervals (Newcombe 1998, "Interval estimation for the difference between
+    independent proportions", method 10).
+
+    Args:
+        first: One share.
+        second: The share that is subtracted.
+        level: Coverage in (0, 1).
+    """
+    low_1, high_1 = wilson(first.correct, first.n, level)
+    low_2, high_2 = wilson(second.correct, second.n, level)
+    difference = first.share - second.share
+    return Interval(
+        difference - math.hypot(first.share - low_1, high_2 - second.share),
+        difference + math.hypot(high_1 - first.share, second.share - low_2),
+    )
