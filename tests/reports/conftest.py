@@ -144,3 +144,15 @@ def everything(stored) -> Archive:
         probed = {"probe": "consistency", "suite": "consistency", "measures": {"mismatch": [0.5, 0.6]}}
         cells.append(([True, True], {**own, **probed, "predictions": [iterations, 0]}))
     return stored(*cells)
+
+
+@pytest.fixture
+def little(stored) -> Archive:
+    """Return attacks and curves against epsilon, which give two figures."""
+    cells: list[tuple[list[bool], dict[str, object]]] = [
+        ([True, False, False, True], attack_on("pgd", "first", 0.03, 2)),
+        ([False, True, False, True], attack_on("pgd", "e2e", 0.03, 2)),
+        ([True] * 4, {"iterations": 1, "suite": "epsilons"}),
+        ([False, True] * 2, {**attack_on("pgd", "first", 0.1, 1), "suite": "epsilons"}),
+    ]
+    return stored(*cells)

@@ -11,10 +11,10 @@ from reports.writing import differences, write
 
 
 @pytest.fixture
-def written(everything, tmp_path: Path) -> Path:
+def written(little, tmp_path: Path) -> Path:
     """Return a folder of every table and figure."""
     folder = tmp_path / "out"
-    write(everything, folder)
+    write(little, folder)
     return folder
 
 
@@ -37,29 +37,29 @@ def test_every_table_and_figure_in_every_format(written: Path) -> None:
     assert json.loads((written / "figures/epsilons_epsilons_cifar10.json").read_text())["panels"]
 
 
-def test_written_again_they_are_the_same(everything, written: Path, tmp_path: Path) -> None:
+def test_written_again_they_are_the_same(little, written: Path, tmp_path: Path) -> None:
     """Byte by byte, pictures too, so that a commit shows what has changed."""
-    write(everything, tmp_path / "again")
+    write(little, tmp_path / "again")
 
     assert content(written) == content(tmp_path / "again")
-    assert differences(everything, written) == []
+    assert differences(little, written) == []
 
 
-def test_what_differs_is_named(everything, written: Path) -> None:
+def test_what_differs_is_named(little, written: Path) -> None:
     """A number edited by hand, a missing picture, a file that no record gives."""
     table = written / "tables" / "matrix_adversarial_cifar10.md"
     table.write_text(table.read_text().replace("50.0", "51.0"))
     (written / "figures" / "epsilons_epsilons_cifar10.png").unlink()
     shutil.copy(table, written / "tables" / "old.md")
 
-    assert differences(everything, written) == [
+    assert differences(little, written) == [
         "tables/matrix_adversarial_cifar10.md: differs from the records",
         "figures/epsilons_epsilons_cifar10.png: missing",
         "tables/old.md: no record gives it",
     ]
 
 
-def test_other_records_differ(everything, written: Path, stored) -> None:
+def test_other_records_differ(little, written: Path, stored) -> None:
     """A folder of another run is not mistaken for this one's."""
     other = stored(([True, False], {}))
 
