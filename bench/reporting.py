@@ -131,11 +131,11 @@ def write_page(archive: Archive, file: Path) -> None:
     Raises:
         BenchError: If the file cannot be written, or outcomes are missing.
     """
-    from reports.page import Extras, render_page
+    from reports.page import render_page
 
     with mendable():
         cards = cards_of({record.cell.weights for record in archive.records})
-        file.write_text(render_page(archive, Extras(cards)), encoding="utf-8")
+        file.write_text(render_page(archive, cards), encoding="utf-8")
 
 
 def cards_of(weights: set[str]) -> dict[str, dict[str, Any]]:

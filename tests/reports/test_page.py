@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import reports.page.render
-from reports.page import Example, Extras, render_page
+from reports.page import render_page
 
 VENDOR = Path(reports.page.render.__file__).parent / "vendor"
 
@@ -36,8 +36,9 @@ class Elements(HTMLParser):
 @pytest.fixture
 def page(everything) -> Elements:
     cards = {"cnnf_cifar": {"sha256": "a" * 64, "note": "<b>&", "recipe": {"epochs": 3}, "accuracies": [1]}}
-    examples = (Example("clean", b"\x89PNG"),)
-    return Elements(render_page(everything, Extras(cards, examples)))
+    record = next(r for r in everything.records if r.cell.perturbation is None)
+    everything.stores[record.key].keep_example(record.cell.images_key, b"\x89PNG")
+    return Elements(render_page(everything, cards))
 
 
 def test_it_is_one_file(page: Elements) -> None:
@@ -84,7 +85,7 @@ def test_tables_are_tables(page: Elements) -> None:
     assert all(heading["scope"] in ("col", "row", "colgroup") for heading in headings)
     assert sum(heading.get("aria-sort") == "none" for heading in headings) == 10
     assert all(region["tabindex"] == "0" and region["role"] == "region" for region in scrolling)
-    assert [a["alt"] for tag, a in page.found if tag == "img"] == ["clean: a row of test images"]
+    assert [a["alt"] for tag, a in page.found if tag == "img"] == ["cifar10: clean: a row of test images"]
 
 
 def test_cards_are_shown_for_their_own_weights(everything) -> None:
@@ -93,9 +94,9 @@ def test_cards_are_shown_for_their_own_weights(everything) -> None:
     others = {"cnnf_cifar": {"sha256": "f" * 64, "recipe": {"epochs": 3}}}
 
     assert "<dt>recipe: epochs</dt><dd>3</dd><dt>recipe: rate</dt><dd>0.333333</dd>" in render_page(
-        everything, Extras(own)
+        everything, own
     )
-    assert "recipe: epochs" not in render_page(everything, Extras(others))
+    assert "recipe: epochs" not in render_page(everything, others)
 
 
 def test_the_library_is_the_one_that_was_vendored() -> None:
