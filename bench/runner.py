@@ -21,6 +21,7 @@ from torch import Tensor
 
 from bench import provenance
 from bench.devices import Machine
+from bench.examples import SHOWN, strip
 from bench.models import Candidate
 from bench.perturbing import perturber_of
 from bench.probes import PROBES, Observation
@@ -130,10 +131,13 @@ class Runner:
         meters = [*looks.values(), *([source] if source else [])]
         before = _work(meters)
         outcomes: list[list[pd.DataFrame]] = [[] for _ in group]
+        shown: dict[int, Images] = {}
 
         def measure(examples: range) -> list[list[pd.DataFrame]]:
             clean, truth = self._tensors(pixels[examples], labels[examples])
             perturbed = perturber.perturb(clean, truth, examples)
+            if examples.start < SHOWN:
+                shown[examples.start] = perturbed[: SHOWN - examples.start].cpu()
             with torch.no_grad():
                 seen = {
                     look: PROBES[look.probe](model, clean, perturbed, depth[look])
@@ -145,6 +149,7 @@ class Runner:
         for examples in self._batches(asked.examples, perturber.width):
             for tables, found in zip(outcomes, _halving(measure, examples), strict=True):
                 tables.extend(found)
+        self.store.keep_example(asked.images_key, strip(torch.cat([shown[start] for start in sorted(shown)])))
         after = _work(meters)
         passes = Passes(forward=after[0] - before[0], backward=after[1] - before[1], group=asked.images_key)
         return [_Measurement(pd.concat(tables, ignore_index=True), passes) for tables in outcomes]

@@ -2,6 +2,7 @@
 
 FOLDER/records.jsonl            appended under a file lock, never rewritten
 FOLDER/outcomes/KEY.parquet     written whole before its line, checked by the hash in the line
+FOLDER/examples/KEY.png         a few of the images that a group of cells was shown, to be looked at
 """
 
 from __future__ import annotations
@@ -168,6 +169,24 @@ class Store:
         if hashlib.sha256(path.read_bytes()).hexdigest() != record.outcomes:
             raise RecordError(f"{path} is damaged: its hash is not the one in records.jsonl")
         return pd.read_parquet(path)
+
+    def keep_example(self, images_key: str, png: bytes) -> None:
+        """Keep a picture of some of the images with this key, for people to look at.
+
+        Raises:
+            RecordError: If the folder cannot be written.
+        """
+        path = self.folder / "examples" / f"{images_key}.png"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write_atomically(path, png)
+        except OSError as error:
+            raise RecordError(f"cannot write results to {self.folder}: {error.strerror or error}") from error
+
+    def read_example(self, record: Record) -> bytes | None:
+        """Return the picture of the images behind a record, None if none was kept."""
+        path = self.folder / "examples" / f"{record.cell.images_key}.png"
+        return path.read_bytes() if path.is_file() else None
 
     def _write_outcomes(self, key: str, outcomes: pd.DataFrame) -> str:
         path = self._outcomes_path(key)

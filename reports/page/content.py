@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -12,6 +12,7 @@ from reports.archive import Archive
 from reports.attacks_run import attack_name, attacked
 from reports.catalogue import TABLES, made
 from reports.drawing import OKABE_ITO, colours
+from reports.examples import examples
 from reports.figures import Figure
 from reports.metrics import Accuracy, MeanAccuracy
 from reports.overview import Line, overview
@@ -21,22 +22,8 @@ from reports.tables import DASH, Column, Table
 from reports.values import Value, fields, texts
 from reports.writing import all_figures
 
-
-@dataclass(frozen=True)
-class Example:
-    """A picture of a few images as a model was shown them."""
-
-    title: str
-    png: bytes
-
-
-@dataclass(frozen=True)
-class Extras:
-    """What the records do not hold."""
-
-    cards: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Model -> card of its weights."""
-    examples: Sequence[Example] = ()
+Cards = Mapping[str, Mapping[str, Any]]
+"""Model -> card of its weights."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +55,7 @@ OVERVIEW = (
 """Columns of the first table and how they are sorted."""
 
 
-def content(archive: Archive, extras: Extras) -> dict[str, Any]:
+def content(archive: Archive, cards: Cards) -> dict[str, Any]:
     """Return the variables of the template.
 
     Raises:
@@ -89,8 +76,8 @@ def content(archive: Archive, extras: Extras) -> dict[str, Any]:
             for k, table in enumerate(shown, 1)
         ],
         "figures": [_figure(name, figure) for name, figure in figures.items()],
-        "models": _models(archive, extras.cards),
-        "examples": extras.examples,
+        "models": _models(archive, cards),
+        "examples": examples(archive),
     }
 
 
@@ -188,7 +175,7 @@ def _series_colours(figure: Figure) -> list[tuple[str, str]]:
     return list(zip(light, dark, strict=True))
 
 
-def _models(archive: Archive, cards: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _models(archive: Archive, cards: Cards) -> list[dict[str, Any]]:
     found = []
     for model, weights in sorted({(r.cell.model, r.cell.weights) for r in archive.records}):
         own = [r for r in archive.records if (r.cell.model, r.cell.weights) == (model, weights)]

@@ -7,14 +7,18 @@ import re
 from pathlib import Path
 
 from reports.archive import Archive
-from reports.page.content import Extras, content
+from reports.page.content import Cards, content
 
 HERE = Path(__file__).parent
 LIBRARIES = ("vega.min.js", "vega-lite.min.js", "vega-embed.min.js")
 
 
-def render_page(archive: Archive, extras: Extras | None = None) -> str:
+def render_page(archive: Archive, cards: Cards | None = None) -> str:
     """Return a page of everything that the records show, as one HTML text without links to elsewhere.
+
+    Args:
+        archive: The records.
+        cards: The cards of their weights, by model, which records do not hold.
 
     Raises:
         RecordError: If outcomes are missing or damaged.
@@ -30,7 +34,7 @@ def render_page(archive: Archive, extras: Extras | None = None) -> str:
     )
     environment.filters["data_url"] = _data_url
     return environment.get_template("page.html.jinja").render(
-        **content(archive, extras or Extras()),
+        **content(archive, cards or {}),
         libraries=[_script((HERE / "vendor" / name).read_text()) for name in LIBRARIES],
         script=_script((HERE / "page.js").read_text()),
         style=(HERE / "page.css").read_text(),

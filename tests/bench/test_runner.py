@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+import io
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from bench.models import Candidate
 from bench.runner import group_by_images
 from bench.suites import Scored
-from reports.records import Record, finished
+from reports.records import Record, Store, finished
+
+from .conftest import images
 
 
 def predictions(runner, records: list[Record]) -> dict[str, list[int]]:
@@ -197,3 +204,16 @@ def test_records_measure_what_was_done(runner, plan) -> None:
     assert all(r.largest_linf == pytest.approx(0.1, abs=1e-6) for r in pgd)
     assert all(0.01 < r.largest_linf <= 7 * 0.005 * 1.03 for r in spsa)
     assert all(r.largest_linf == 0 for r in clean)
+
+
+def test_a_few_images_are_kept_to_be_looked_at(runner, plan, tmp_path: Path) -> None:
+    """One picture a group, of what the models were shown, the same for every batch size."""
+    cells = plan("clean", examples=20)
+    (record, _) = runner("whole").run(cells)
+    runner("halves", batch_size=3).run(cells)
+    picture = Store(tmp_path / "whole").read_example(record)
+    shown = np.asarray(Image.open(io.BytesIO(picture)))
+
+    assert picture == Store(tmp_path / "halves").read_example(record)
+    assert np.array_equal(shown[:, 28:56], images(cells[0])[0][1, :, :, 0])
+    assert shown.shape == (28, 8 * 28)
