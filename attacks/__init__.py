@@ -6,14 +6,15 @@ from typing import Any
 from attacks.advertorch_backend import AdvertorchPGD, AdvertorchSPSA
 from attacks.ascent import Attack
 from attacks.draws import Draws
+from attacks.noise import UniformNoise
 from attacks.pgd import PGD
 from attacks.spsa import SPSA
 from attacks.threat import ThreatModel
 
-__all__ = ["ATTACKS", "PGD", "SPSA", "Attack", "Draws", "ThreatModel", "build"]
+__all__ = ["ATTACKS", "PGD", "SPSA", "Attack", "Draws", "ThreatModel", "UniformNoise", "build"]
 
 ATTACKS: dict[str, dict[str, Callable[..., Attack]]] = {
-    "native": {"pgd": PGD, "spsa": SPSA},
+    "native": {"pgd": PGD, "spsa": SPSA, "uniform_noise": UniformNoise},
     "advertorch": {"pgd": AdvertorchPGD, "spsa": AdvertorchSPSA},
 }
 """Backend -> name -> class."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.errors import UnknownName
-from bench.suites import adversarial, corruptions
+from bench.suites import adversarial, corruptions, verdict
 from bench.suites.protocols import STRICT, SUITE_VERSION, TRANSFER_SOURCES
 from bench.suites.request import Corruptions, Request, Scored, Sizes, Suite
 from reports.cell import Cell
@@ -30,6 +30,7 @@ SUITES: dict[str, Suite] = {
         adversarial.ADVERSARIAL,
         adversarial.PAPER,
         corruptions.CORRUPTIONS,
+        verdict.VERDICT,
         adversarial.SMOKE,
     )
 }

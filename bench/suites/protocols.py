@@ -40,6 +40,17 @@ CNNF_PAPER_SPSA_RATE = 0.01 / 2
 REACH = 2.5
 """steps * step size over epsilon, for the attacks whose step the paper does not give (Madry et al. 2018)."""
 
+VERDICT_STEPS = 10
+"""Of the PGD that is compared with one step, twice the steps and several restarts."""
+VERDICT_RESTARTS = 3
+VERDICT_LADDER = (0.5, 2.0)
+"""Other radii, in units of the strict epsilon."""
+VERDICT_EPSILONS = (0.5, 1.0)
+"""Radii at which nothing can be robust: from 0.5 on, every image may become the same grey one."""
+VERDICT_SPSA_SAMPLES = 32
+VERDICT_INSPECTED = 16
+"""Images on which gradients and repetitions are looked at."""
+
 SEVERITY_TABLES = {"fashion_mnist": "fashion", "cifar10": "cifar"}
 """The severity table of `corruptions` that suits the images of a dataset."""
 

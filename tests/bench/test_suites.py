@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from attacks import PGD, SPSA, build
+from attacks import ATTACKS, build
 from bench import suites
 from bench.errors import UnknownName
 from bench.suites import Request, Scored, Sizes
@@ -30,7 +30,7 @@ def test_cells_spell_out_every_setting(suite: str, dataset: str) -> None:
     """A changed default of an attack can never hide behind an unchanged key."""
     wanted = {
         name: {field.name for field in fields(attack)} - {"threat"} | {"norm", "epsilon"}
-        for name, attack in (("pgd", PGD), ("spsa", SPSA))
+        for name, attack in ATTACKS["native"].items()
     }
     for cell in planned(suite, dataset):
         if cell.perturbation and cell.perturbation.kind == "attack":
