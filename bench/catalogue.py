@@ -43,9 +43,25 @@ def datasets() -> dict[str, str]:
     }
 
 
+def tables() -> dict[str, str]:
+    """Return the tables of reports."""
+    from reports.catalogue import TABLES
+
+    return {name: f"{kind.summary}; suites {', '.join(kind.suites)}" for name, kind in TABLES.items()}
+
+
+def figures() -> dict[str, str]:
+    """Return the figures of reports."""
+    from reports.catalogue import FIGURES
+
+    return {name: f"{kind.summary}; suites {', '.join(kind.suites)}" for name, kind in FIGURES.items()}
+
+
 CATALOGUES: dict[str, Callable[[], dict[str, str]]] = {
     "models": models,
     "suites": suites,
     "attacks": attacks,
     "datasets": datasets,
+    "tables": tables,
+    "figures": figures,
 }

@@ -1,37 +1,112 @@
-"""Which tables a results folder gives."""
+"""Which tables and figures there are. To add one, write its maker in a module and name it here."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
+from reports.archive import Archive
+from reports.attack_matrix import attack_map, attack_matrix
 from reports.cnnf_paper import adversarial_tables
+from reports.consistency import consistency_figures, consistency_tables
+from reports.corruption_figures import corruption_bars, iteration_curves, severity_curves
 from reports.corruption_table import corruption_tables
+from reports.epsilon_curves import epsilon_figures, epsilon_table, iteration_figures
+from reports.figures import Figure
+from reports.published import beside_published
 from reports.records import Record, Store
 from reports.tables import Table
 
-TABLES: dict[str, Callable[[Sequence[Record], Store], list[Table]]] = {
-    "adversarial": adversarial_tables,
-    "clean": adversarial_tables,
-    "cnnf-paper": adversarial_tables,
-    "corruptions": corruption_tables,
-    "smoke": adversarial_tables,
+Made = TypeVar("Made", Table, Figure)
+Maker = Callable[[Sequence[Record], Any], list[Made]]
+"""(records of one suite, version, dataset and seed, the archive they are from) to what they show."""
+ATTACKS = ("adversarial", "cnnf-paper", "smoke")
+"""Suites of attacks at one epsilon each."""
+
+
+@dataclass(frozen=True)
+class Kind(Generic[Made]):
+    """A table or a figure that the records of some suites give."""
+
+    summary: str
+    suites: tuple[str, ...]
+    make: Maker[Made]
+
+
+TABLES: dict[str, Kind[Table]] = {
+    "paper": Kind("CNN-F's columns, and beyond them", ("clean", *ATTACKS), adversarial_tables),
+    "published": Kind(
+        "CNN-F beside its authors' numbers", ("adversarial", "cnnf-paper"), beside_published
+    ),
+    "matrix": Kind("every attack against every answer", ATTACKS, attack_matrix),
+    "epsilons": Kind("accuracy against epsilon", ("epsilons",), epsilon_table),
+    "corruptions": Kind("accuracy by corruption", ("corruptions",), corruption_tables),
+    "consistency": Kind("CNN-F's self-consistency", ("consistency",), consistency_tables),
 }
-"""Suite -> what makes its tables."""
+"""Name -> table. The first that shows a suite is what `bench report` prints of it."""
+FIGURES: dict[str, Kind[Figure]] = {
+    "matrix": Kind("every attack against every answer", ATTACKS, attack_map),
+    "epsilons": Kind("accuracy against epsilon, a line a model", ("epsilons",), epsilon_figures),
+    "iterations": Kind("accuracy against test iterations", ("epsilons",), iteration_figures),
+    "corruptions": Kind("accuracy by corruption, bars", ("corruptions",), corruption_bars),
+    "severities": Kind("19 panels over severity", ("corruptions",), severity_curves),
+    "corruption-iterations": Kind("19 panels over iterations", ("corruptions",), iteration_curves),
+    "consistency": Kind("CNN-F's self-consistency by iteration", ("consistency",), consistency_figures),
+}
+"""Name -> figure."""
+
+Group = tuple[str, int, str, int]
+"""Suite, its version, dataset, seed: records that may stand in one table."""
 
 
-def tables_of(records: Iterable[Record], store: Store) -> list[Table]:
-    """Return the tables of every suite, suite version, dataset and seed that the records hold.
+def main_table(suite: str) -> str:
+    """Return the name of the table that shows a suite when none is asked for."""
+    return next((name for name, kind in TABLES.items() if suite in kind.suites), "paper")
+
+
+def tables_of(records: Iterable[Record], archive: Archive | Store) -> list[Table]:
+    """Return the main table of every suite, suite version, dataset and seed that the records hold.
 
     Raises:
         RecordError: If a table needs outcomes that are missing or damaged.
     """
-    groups: dict[tuple[str, int, str, int], list[Record]] = defaultdict(list)
-    for record in records:
-        cell = record.cell
-        groups[cell.suite, cell.suite_version, cell.dataset, cell.seed].append(record)
     return [
         table
-        for (suite, *_), group in sorted(groups.items())
-        for table in TABLES.get(suite, adversarial_tables)(group, store)
+        for (suite, *_), group in groups(records).items()
+        for table in TABLES[main_table(suite)].make(group, archive)
     ]
+
+
+def made(kinds: dict[str, Kind[Made]], name: str, archive: Archive) -> Iterator[tuple[str, list[Made]]]:
+    """Yield what one kind of table or figure shows of each group of records, under a name for a file.
+
+    Raises:
+        RecordError: If outcomes are missing or damaged.
+    """
+    found = groups(archive.records)
+    for group, records in found.items():
+        if group[0] in kinds[name].suites and (shown := kinds[name].make(records, archive)):
+            yield "_".join([name, *_what_tells_apart(group, list(found))]), shown
+
+
+def groups(records: Iterable[Record]) -> dict[Group, list[Record]]:
+    """Return the records that may stand in one table together."""
+    found: dict[Group, list[Record]] = defaultdict(list)
+    for record in records:
+        cell = record.cell
+        found[cell.suite, cell.suite_version, cell.dataset, cell.seed].append(record)
+    return dict(sorted(found.items()))
+
+
+def _what_tells_apart(group: Group, every: list[Group]) -> list[str]:
+    """Return suite and dataset, and version and seed where there are several."""
+    suite, version, dataset, seed = group
+    alike = [other for other in every if (other[0], other[2]) == (suite, dataset)]
+    parts = [suite, dataset]
+    if len({other[1] for other in alike}) > 1:
+        parts.append(f"v{version}")
+    if len({other[3] for other in alike}) > 1:
+        parts.append(f"seed{seed}")
+    return parts

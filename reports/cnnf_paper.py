@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from reports.archive import Outcomes
 from reports.cell import Cell
 from reports.metrics import Accuracy
-from reports.records import Record, Store
+from reports.records import Record
 from reports.subjects import Subject, failures, labels_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
 
@@ -55,7 +56,7 @@ MORE_COLUMNS: dict[str, Query] = {
 }
 
 
-def adversarial_tables(records: Sequence[Record], store: Store) -> list[Table]:
+def adversarial_tables(records: Sequence[Record], store: Outcomes) -> list[Table]:
     """Return the paper's table and ours from records of one suite, dataset and seed.
 
     Attacks of different backends are never mixed. Where several records fill one place, that with most
@@ -69,20 +70,20 @@ def adversarial_tables(records: Sequence[Record], store: Store) -> list[Table]:
     return tables
 
 
-def _tables_of(records: Sequence[Record], remark: str, store: Store) -> list[Table]:
+def _tables_of(records: Sequence[Record], remark: str, store: Outcomes) -> list[Table]:
     cell = records[0].cell
     title = f"{cell.suite} on {cell.dataset}{remark}"
     ok = [record for record in records if record.status == "ok"]
     rows = subjects(ok)
     by_subject = {row: [r for r in ok if subject(r) == row] for row in rows}
     labels = labels_of(rows)
-    made_with = (f"suite version {cell.suite_version}, seed {cell.seed}", *provenance(ok))
-    notes = (*failures(records), *_budget_notes(ok))
+    made_with = tuple(provenance(ok))
+    notes = (*failures(records), *budget_notes(ok))
 
     has_attacks = any(not _clean(record.cell) for record in records)
     paper = dict(PAPER_COLUMNS) if has_attacks else {"clean": _clean}
-    values = {row: [_pick(by_subject[row], query) for query in paper.values()] for row in rows}
-    columns = [Column(heading, heading != "clean") for heading in paper]
+    values = {row: [pick(by_subject[row], query) for query in paper.values()] for row in rows}
+    columns = [column_of(heading, heading != "clean") for heading in paper]
     if has_attacks:
         columns.append(Column("min", is_attack=False))
         for found in values.values():
@@ -93,16 +94,22 @@ def _tables_of(records: Sequence[Record], remark: str, store: Store) -> list[Tab
     more = {heading: query for heading, query in MORE_COLUMNS.items() if any(query(r.cell) for r in ok)}
     if len(more) > 0 and any(r.cell.perturbation and r.cell.perturbation.settings["steps"] == 40 for r in ok):
         values = {
-            row: [_pick(by_subject[row], query) for query in more.values()]
+            row: [pick(by_subject[row], query) for query in more.values()]
             + [worst_case(by_subject[row], store)]
             for row in rows
         }
-        columns = [*map(Column, more), Column("worst case")]
+        columns = [*map(column_of, more), Column("worst case")]
         worst = "worst case: examples that survive every attack run on them, whatever target it had"
         tables.append(
             _table(f"{title}: beyond the paper", columns, labels, values, (worst, *notes), made_with)
         )
     return tables
+
+
+def column_of(heading: str, is_attack: bool = True) -> Column:
+    """Return a column; "PGD (first)" is "first" under the group "PGD"."""
+    group, _, rest = heading.partition(" (")
+    return Column(heading, is_attack, group, rest.rstrip(")")) if rest else Column(heading, is_attack)
 
 
 def _table(
@@ -117,7 +124,7 @@ def _table(
     return Table(title, tuple(columns), rows, notes, provenance)
 
 
-def worst_case(records: Iterable[Record], store: Store) -> Accuracy | None:
+def worst_case(records: Iterable[Record], store: Outcomes) -> Accuracy | None:
     """Return the share of examples that stay correct under every attack that was run on them.
 
     Args:
@@ -137,7 +144,8 @@ def worst_case(records: Iterable[Record], store: Store) -> Accuracy | None:
     return Accuracy(sum(survivors.values()), len(survivors))
 
 
-def _pick(records: list[Record], query: Query) -> Accuracy | None:
+def pick(records: Iterable[Record], query: Query) -> Accuracy | None:
+    """Return the accuracy of the record that answers a query: of several that with most examples, then the latest."""
     found = [record for record in records if query(record.cell)]
     if not found:
         return None
@@ -149,7 +157,7 @@ def _masking_notes(label: str, records: list[Record]) -> list[str]:
     """Say where an attacker who knows more does worse, which honest gradients do not allow."""
     notes = []
     for kind in ("PGD", "SPSA"):
-        first, e2e = (_pick(records, PAPER_COLUMNS[f"{kind} ({target})"]) for target in ("first", "e2e"))
+        first, e2e = (pick(records, PAPER_COLUMNS[f"{kind} ({target})"]) for target in ("first", "e2e"))
         if first and e2e and e2e.share > first.share:
             is_clear = e2e.interval.low > first.interval.high
             notes.append(
@@ -160,7 +168,7 @@ def _masking_notes(label: str, records: list[Record]) -> list[str]:
     return notes
 
 
-def _budget_notes(records: list[Record]) -> list[str]:
+def budget_notes(records: Iterable[Record]) -> list[str]:
     """Say what the attacks were allowed, and how much of it SPSA, whose steps are bounded, has used."""
     thresholds = {
         (done.settings["norm"], done.settings["epsilon"]) for r in records if (done := r.cell.perturbation)

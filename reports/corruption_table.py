@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
+from reports.archive import Outcomes as Reader
 from reports.metrics import ALEXNET_ERRORS, Accuracy, MeanAccuracy, mean_error
-from reports.records import Record, Store
+from reports.records import Record
 from reports.subjects import failures, labels_of, provenance, subject, subjects
-from reports.tables import Column, Row, Table, Value
+from reports.tables import Column, Row, Table
+from reports.values import Value
 
 Outcomes = dict[str, dict[int, list[float]]]
 """Kind -> example -> whether it was right, at each severity."""
 
 
-def corruption_tables(records: Sequence[Record], store: Store) -> list[Table]:
+def corruption_tables(records: Sequence[Record], store: Reader) -> list[Table]:
     """Return one table, a row per kind and a column per scored answer, from records of one suite and dataset.
 
     A value is the mean over severities; its interval is over examples, which meet every severity.
@@ -23,27 +25,27 @@ def corruption_tables(records: Sequence[Record], store: Store) -> list[Table]:
     columns = subjects(ok)
     labels = labels_of(columns)
     own = {column: [record for record in ok if subject(record) == column] for column in columns}
-    outcomes = {column: _outcomes(own[column], store) for column in columns}
+    outcomes = {column: hits_by_kind(own[column], store) for column in columns}
     shown = {kind for found in outcomes.values() for kind in found}
     benchmark = [kind for kind in ALEXNET_ERRORS if kind in shown]
     extra = sorted(shown - ALEXNET_ERRORS.keys())
 
-    rows = [Row("clean", tuple(_clean(own[column]) for column in columns))]
+    rows = [Row("clean", tuple(clean_accuracy(own[column]) for column in columns))]
     if len(benchmark) == len(ALEXNET_ERRORS):
-        rows.append(Row("mean of the 15", tuple(_mean(outcomes[column], benchmark) for column in columns)))
-    rows += [Row(kind, tuple(_mean(outcomes[column], [kind]) for column in columns)) for kind in benchmark]
-    rows += [Row(f"{kind} (extra)", tuple(_mean(outcomes[c], [kind]) for c in columns)) for kind in extra]
+        rows.append(Row("mean of the 15", tuple(mean_over(outcomes[column], benchmark) for column in columns)))
+    rows += [Row(kind, tuple(mean_over(outcomes[column], [kind]) for column in columns)) for kind in benchmark]
+    rows += [Row(f"{kind} (extra)", tuple(mean_over(outcomes[c], [kind]) for c in columns)) for kind in extra]
 
     cell = records[0].cell
-    made_with = (f"suite version {cell.suite_version}, seed {cell.seed}", *provenance(ok))
     notes = [*_origin(ok), *failures(records)]
-    notes += [note for c in columns for note in _errors(labels[c], outcomes[c], _clean(own[c]))]
+    notes += [note for c in columns for note in _errors(labels[c], outcomes[c], clean_accuracy(own[c]))]
     title = f"{cell.suite} on {cell.dataset}: accuracy"
     headings = tuple(Column(labels[column], is_attack=False) for column in columns)
-    return [Table(title, headings, tuple(rows), tuple(notes), made_with)]
+    return [Table(title, headings, tuple(rows), tuple(notes), tuple(provenance(ok)))]
 
 
-def _outcomes(records: Sequence[Record], store: Store) -> Outcomes:
+def hits_by_kind(records: Sequence[Record], store: Reader) -> Outcomes:
+    """Return the hits on corrupted images in records of one answer."""
     found: Outcomes = defaultdict(lambda: defaultdict(list))
     for record in records:
         if record.cell.perturbation is not None:
@@ -54,13 +56,14 @@ def _outcomes(records: Sequence[Record], store: Store) -> Outcomes:
     return found
 
 
-def _clean(records: Sequence[Record]) -> Accuracy | None:
+def clean_accuracy(records: Sequence[Record]) -> Accuracy | None:
+    """Return the accuracy on clean images, of several records that with most."""
     clean = [record for record in records if record.cell.perturbation is None]
     best = max(clean, key=lambda record: record.n, default=None)
     return None if best is None else Accuracy(best.correct, best.n)
 
 
-def _mean(outcomes: Outcomes, kinds: Sequence[str]) -> Value | None:
+def mean_over(outcomes: Outcomes, kinds: Sequence[str]) -> Value | None:
     """Return the mean over kinds and severities, of the examples that have met them all."""
     if any(kind not in outcomes for kind in kinds):
         return None
@@ -74,7 +77,7 @@ def _mean(outcomes: Outcomes, kinds: Sequence[str]) -> Value | None:
 
 def _errors(label: str, outcomes: Outcomes, clean: Accuracy | None) -> list[str]:
     """Return the mean error and what of it is due to the corruptions, where all 15 kinds were shown."""
-    means = {kind: _mean(outcomes, [kind]) for kind in outcomes}
+    means = {kind: mean_over(outcomes, [kind]) for kind in outcomes}
     errors = {kind: 1 - mean.share for kind, mean in means.items() if mean is not None}
     if clean is None or not ALEXNET_ERRORS.keys() <= errors.keys():
         return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from reports.records import Record
+from reports.records import Provenance, Record
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,22 @@ def failures(records: Iterable[Record]) -> list[str]:
 
 
 def provenance(records: Sequence[Record]) -> list[str]:
-    """Return the weights and the machines behind records."""
+    """Return what was run, on how many examples, with which weights, software and machines."""
+    runs = sorted({(r.cell.suite, r.cell.suite_version, r.cell.seed) for r in records})
+    sizes = sorted({r.n for r in records})
     weights = sorted(
         {f"{r.cell.model} ({r.provenance.checkpoint}, sha256 {r.cell.weights[:12]})" for r in records}
     )
-    made = sorted({f"torch {r.provenance.versions['torch']} on {r.provenance.device}" for r in records})
-    return [f"weights: {'; '.join(weights)}", f"made with {'; '.join(made)}"]
+    made = sorted({_software(r.provenance) for r in records})
+    return [
+        *(f"suite {suite}, version {version}, seed {seed}" for suite, version, seed in runs),
+        f"n = {', '.join(map(str, sizes))}",
+        f"weights: {'; '.join(weights)}",
+        f"made with {'; '.join(made)}",
+    ]
+
+
+def _software(made: Provenance) -> str:
+    names = [name for name in ("feedback-bench", "torch") if name in made.versions]
+    versions = ", ".join(f"{name} {made.versions[name]}" for name in names)
+    return f"{versions} on {made.device}"

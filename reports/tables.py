@@ -4,29 +4,35 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
 from reports.metrics import Accuracy, MeanAccuracy
+from reports.values import Value, fields, texts
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
 DASH = "-"
-
-
-Value = Accuracy | MeanAccuracy
+MISSING = "a dash: no such cell was measured, or it failed"
+CSV_FIELDS = ("unit", "value", "low", "high", "correct", "n")
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of accuracies."""
+    """One column of values."""
 
     heading: str
     is_attack: bool = True
     """Whether its values take part in the search for the weakest of a row."""
+    group: str = ""
+    """What stands above it and its neighbours of the same group, where headers have two lines."""
+    under: str = ""
+    """What is left to say under the group; the heading without one."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Accuracies by row and column, with what a reader must know beside them."""
+    """Values by row and column, with what a reader must know beside them."""
 
     title: str
     columns: tuple[Column, ...]
@@ -49,8 +55,18 @@ class Table:
 
     def weakest(self, row: Row) -> Value | None:
         """Return the lowest accuracy among the attacks of a row."""
-        attacked = [v for v, c in zip(row.values, self.columns, strict=True) if v and c.is_attack]
+        attacked = [
+            value
+            for value, column in zip(row.values, self.columns, strict=True)
+            if column.is_attack and isinstance(value, Accuracy | MeanAccuracy)
+        ]
         return min(attacked, key=lambda value: value.share, default=None)
+
+    @property
+    def footnotes(self) -> tuple[str, ...]:
+        """What a dash means, the notes and the provenance."""
+        has_dash = any(value is None for row in self.rows for value in row.values)
+        return (*((MISSING,) if has_dash else ()), *self.notes, *self.provenance)
 
 
 def to_markdown(table: Table) -> str:
@@ -63,37 +79,58 @@ def to_markdown(table: Table) -> str:
         tablefmt="github",
         disable_numparse=True,
     )
-    notes = "".join(f"- {_markdown_escape(note)}\n" for note in (*table.notes, *table.provenance))
+    notes = "".join(f"- {_markdown_escape(note)}\n" for note in table.footnotes)
     return f"### {_markdown_escape(table.title)}\n\n{body}\n\n{notes}"
 
 
 def to_latex(table: Table) -> str:
-    """Return a LaTeX table environment; it needs the package booktabs."""
-    import pandas as pd
-
-    headings = ["", *(_latex_escape(column.heading) for column in table.columns)]
-    frame = pd.DataFrame(_cells(table, _latex_escape, _latex_value), columns=headings)
-    tabular = frame.style.hide(axis="index").to_latex(
-        hrules=True, column_format="l" + "c" * len(table.columns)
-    )
-    notes = "; ".join(_latex_escape(note) for note in (*table.notes, *table.provenance))
-    caption = f"\\caption{{{_latex_escape(table.title)}. {notes}.}}"
-    return f"\\begin{{table}}\n\\centering\\small\n{tabular}{caption}\n\\end{{table}}\n"
+    """Return a LaTeX table environment; it needs the package booktabs and nothing else."""
+    header = [*_latex_groups(table.columns), ["", *(_latex_escape(c.under or c.heading) for c in table.columns)]]
+    lines = [
+        r"\begin{table}",
+        r"\centering\scriptsize\setlength{\tabcolsep}{3pt}",
+        rf"\begin{{tabular}}{{l{'c' * len(table.columns)}}}",
+        r"\toprule",
+        *(line if isinstance(line, str) else _latex_line(line) for line in header),
+        r"\midrule",
+        *map(_latex_line, _cells(table, _latex_escape, _latex_value)),
+        r"\bottomrule",
+        r"\end{tabular}",
+        rf"\caption{{{_latex_escape(table.title)}. {'; '.join(map(_latex_escape, table.footnotes))}.}}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def to_csv(table: Table) -> str:
-    """Return one line per value: table, row, column, accuracy and its interval in percent, correct, n."""
+    """Return one line per value: table, row, column, unit, value, its interval, correct, n; percent or points."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["table", "row", "column", "accuracy", "low", "high", "correct", "n"])
+    writer.writerow(["table", "row", "column", *CSV_FIELDS])
     for row in table.rows:
         for column, value in zip(table.columns, row.values, strict=True):
             if value is not None:
-                numbers = (f"{100 * number:.2f}" for number in (value.share, *value.interval))
-                writer.writerow(
-                    [table.title, row.label, column.heading, *numbers, f"{value.correct:g}", value.n]
-                )
+                found = fields(value)
+                writer.writerow([table.title, row.label, column.heading, *map(found.get, CSV_FIELDS)])
     return text.getvalue()
+
+
+def as_data(table: Table) -> dict[str, Any]:
+    """Return a table as what JSON can hold; what is missing is None."""
+    return {
+        "title": table.title,
+        "columns": [column.heading for column in table.columns],
+        "rows": [
+            {"label": row.label, "values": [value and fields(value) for value in row.values]}
+            for row in table.rows
+        ],
+        "notes": list(table.footnotes),
+    }
+
+
+def to_json(table: Table) -> str:
+    """Return a table as a JSON object."""
+    return json.dumps(as_data(table), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def to_terminal(table: Table) -> RichTable:
@@ -106,17 +143,25 @@ def to_terminal(table: Table) -> RichTable:
     )
     rich.add_column("")
     for column in table.columns:
-        rich.add_column(column.heading, justify="right")
+        rich.add_column(escape(column.heading), justify="right")
     for line in _cells(table, escape, _terminal_value):
         rich.add_row(*line, end_section=True)
     return rich
 
 
-RENDERERS: dict[str, Callable[[Table], str]] = {"markdown": to_markdown, "latex": to_latex, "csv": to_csv}
+RENDERERS: dict[str, Callable[[Table], str]] = {
+    "markdown": to_markdown,
+    "latex": to_latex,
+    "csv": to_csv,
+    "json": to_json,
+}
+SUFFIXES = {"markdown": "md", "latex": "tex", "csv": "csv", "json": "json"}
 
 
-def render(tables: list[Table], style: str) -> str:
-    """Return all tables in one text; CSV has one heading line."""
+def render(tables: Sequence[Table], style: str) -> str:
+    """Return all tables in one text; CSV has one heading line, JSON is one list."""
+    if style == "json":
+        return json.dumps([as_data(t) for t in tables], indent=1, allow_nan=False, ensure_ascii=False) + "\n"
     parts = [RENDERERS[style](table) for table in tables]
     if style == "csv":
         parts = parts[:1] + [part.split("\n", 1)[1] for part in parts[1:]]
@@ -137,28 +182,45 @@ def _cells(table: Table, escape: Callable[[str], str], show: Callable[[Value, bo
     return lines
 
 
-def _texts(value: Value) -> tuple[str, str, str]:
-    """Return an accuracy in percent, its interval and its number of examples."""
-    low, high = value.interval
-    return f"{100 * value.share:.1f}", f"[{100 * low:.1f}, {100 * high:.1f}]", f"n={value.n}"
+def _latex_groups(columns: Sequence[Column]) -> list[str]:
+    """Return the upper header line and the rules under its groups; nothing if no column is in a group."""
+    if not any(column.group for column in columns):
+        return []
+    spans, rules, position = [""], [], 2
+    for group, members in groupby(columns, key=lambda column: column.group):
+        width = len(list(members))
+        if group:
+            spans.append(rf"\multicolumn{{{width}}}{{c}}{{{_latex_escape(group)}}}")
+            rules.append(rf"\cmidrule(lr){{{position}-{position + width - 1}}}")
+        else:
+            spans += [""] * width
+        position += width
+    return [_latex_line(spans), " ".join(rules)]
+
+
+def _latex_line(texts: Sequence[str]) -> str:
+    return rf"{' & '.join(texts)} \\"
 
 
 def _markdown_value(value: Value, is_weakest: bool) -> str:
-    number, interval, n = _texts(value)
-    return f"{f'**{number}**' if is_weakest else number} {interval} {n}"
+    shown = texts(value)
+    number = _markdown_escape(shown.number)
+    return " ".join((f"**{number}**" if is_weakest else number, *shown.details))
 
 
 def _latex_value(value: Value, is_weakest: bool) -> str:
-    number, interval, n = _texts(value)
-    number = rf"\textbf{{{number}}}" if is_weakest else number
-    return rf"\shortstack{{{number}\\{{\tiny {interval}}}\\{{\tiny {n}}}}}"
+    shown = texts(value)
+    number = rf"\textbf{{{shown.number}}}" if is_weakest else shown.number
+    details = "".join(rf"\\{{\tiny {detail}}}" for detail in shown.details)
+    return rf"\shortstack{{{number}{details}}}" if details else number
 
 
 def _terminal_value(value: Value, is_weakest: bool) -> str:
     from rich.markup import escape
 
-    number, interval, n = _texts(value)
-    return f"{f'[bold]{number}[/]' if is_weakest else number}\n[dim]{escape(interval)}\n{n}[/]"
+    shown = texts(value)
+    details = escape("\n".join(shown.details))
+    return f"{f'[bold]{shown.number}[/]' if is_weakest else shown.number}\n[dim]{details}[/]"
 
 
 def _markdown_escape(text: str) -> str:
@@ -167,5 +229,14 @@ def _markdown_escape(text: str) -> str:
 
 
 def _latex_escape(text: str) -> str:
-    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    special = {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        # At the start of a line it would be an option of the line break before it.
+        "[": "{[}",
+    }
     return "".join(special.get(c, f"\\{c}" if c in "&%$#_{}" else c) for c in text)

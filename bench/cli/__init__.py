@@ -1,6 +1,6 @@
 """The command line. It parses, calls, prints and maps errors to exit codes; nothing heavy is imported here.
 
-Exit codes: 0 all cells fine, 1 a cell failed, 2 usage, 130 interrupted.
+Exit codes: 0 all cells fine, 1 a cell or a check failed, 2 usage, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import click
 
 from bench.cli.common import SETTINGS, Group
 from bench.cli.making import corrupt, train
-from bench.cli.measuring import card, list_, report, run
+from bench.cli.measuring import card, list_, run
+from bench.cli.reporting import report
 
 __all__ = ["main"]
 

@@ -1,4 +1,4 @@
-"""Commands that measure, and that show what was measured."""
+"""Commands that measure, and that list what there is."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from bench.cli.common import progress_option, show_progress, terminable
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
-    from reports.records import Record, Store
-    from reports.tables import Table
+    from reports.records import Store
 
 
 @click.command()
@@ -126,38 +125,6 @@ def run(
 
 @click.command()
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--format",
-    "style",
-    default="markdown",
-    show_default=True,
-    type=click.Choice(["markdown", "latex", "csv"]),
-)
-@click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write instead of printing."
-)
-def report(results: tuple[Path, ...], style: str, out: Path | None) -> None:
-    """Print the tables of one or more results folders.
-
-    \b
-    Example:
-      bench report results --format latex --out table.tex
-    """
-    from reports.tables import render
-
-    tables = [table for folder in results for table in _tables(folder)]
-    text = render(tables, style)
-    if out is None:
-        click.echo(text, nl=False)
-        return
-    try:
-        out.write_text(text)
-    except OSError as error:
-        raise BenchError(f"cannot write {out}: {error.strerror}") from error
-
-
-@click.command()
-@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.argument("card_file", metavar="CARD", type=click.Path(path_type=Path))
 def card(results: tuple[Path, ...], card_file: Path) -> None:
     """Write what a checkpoint reaches, by the records of RESULTS, into its card.
@@ -166,16 +133,18 @@ def card(results: tuple[Path, ...], card_file: Path) -> None:
     Example:
       bench card results runs/cnnf_fmnist/cnnf_fmnist.json
     """
-    from bench import cards
+    from bench import cards, reporting
 
-    count = cards.fill(card_file, [record for folder in results for record in _records(folder)])
+    count = cards.fill(card_file, reporting.open_archive(results).records)
     click.echo(f"{count} accuracies written to {card_file}")
 
 
 @click.command("list")
-@click.argument("kind", type=click.Choice(["models", "suites", "attacks", "datasets"]))
+@click.argument(
+    "kind", type=click.Choice(["models", "suites", "attacks", "datasets", "tables", "figures"])
+)
 def list_(kind: str) -> None:
-    """List models, suites, attacks or datasets.
+    """List models, suites, attacks, datasets, tables or figures.
 
     \b
     Example:
@@ -202,10 +171,13 @@ def _severities(text: str | None) -> tuple[int, ...] | None:
 
 def _print_tables(store: Store, suite: str, datasets: set[str]) -> None:
     """Print the tables of a suite: drawn in a terminal, Markdown elsewhere."""
+    from bench import reporting
+    from reports.catalogue import tables_of
     from reports.tables import render, to_terminal
 
-    records = [r for r in _records(store.folder) if r.cell.suite == suite and r.cell.dataset in datasets]
-    tables = _tables_of(records, store)
+    with reporting.mendable():
+        records = [r for r in store.read() if r.cell.suite == suite and r.cell.dataset in datasets]
+        tables = tables_of(records, store)
     if not sys.stdout.isatty():
         click.echo(render(tables, "markdown"), nl=False)
         return
@@ -214,32 +186,3 @@ def _print_tables(store: Store, suite: str, datasets: set[str]) -> None:
     console = Console()
     for table in tables:
         console.print(to_terminal(table))
-
-
-def _tables(folder: Path) -> list[Table]:
-    from reports.records import Store
-
-    return _tables_of(_records(folder), Store(folder))
-
-
-def _tables_of(records: list[Record], store: Store) -> list[Table]:
-    from reports.catalogue import tables_of
-    from reports.records import RecordError
-
-    try:
-        return tables_of(records, store)
-    except RecordError as error:
-        raise BenchError(str(error)) from error
-
-
-def _records(folder: Path) -> list[Record]:
-    """Return the records of a folder that must have some."""
-    from reports.records import RecordError, Store
-
-    try:
-        records = Store(folder).read()
-    except RecordError as error:
-        raise BenchError(str(error)) from error
-    if not records:
-        raise BenchError(f"no records in {folder}")
-    return records

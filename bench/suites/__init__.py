@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.errors import UnknownName
-from bench.suites import adversarial, corruptions, verdict
+from bench.suites import adversarial, consistency, corruptions, epsilons, verdict
 from bench.suites.protocols import STRICT, SUITE_VERSION, TRANSFER_SOURCES
 from bench.suites.request import Corruptions, Request, Scored, Sizes, Suite
 from reports.cell import Cell
@@ -29,7 +29,9 @@ SUITES: dict[str, Suite] = {
         adversarial.CLEAN,
         adversarial.ADVERSARIAL,
         adversarial.PAPER,
+        epsilons.EPSILON_CURVES,
         corruptions.CORRUPTIONS,
+        consistency.CONSISTENCY,
         verdict.VERDICT,
         adversarial.SMOKE,
     )

@@ -95,6 +95,18 @@ def readings(
             yield cell.model_copy(update={"data": data or cell.data, "probe": probe})
 
 
+def against(cell: Cell, request: Request, target: Target, attack_iterations: int) -> Cell:
+    """Return a cell attacked through the scored model itself, of which the attacker unrolls that much."""
+    return cell.model_copy(
+        update={
+            "source": request.scored.name,
+            "source_weights": request.scored.weights,
+            "attack_target": target,
+            "attack_iterations": attack_iterations,
+        }
+    )
+
+
 def cell_of(
     suite: str,
     request: Request,

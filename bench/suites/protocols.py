@@ -51,6 +51,16 @@ VERDICT_SPSA_SAMPLES = 32
 VERDICT_INSPECTED = 16
 """Images on which gradients and repetitions are looked at."""
 
+EPSILONS = {
+    "fashion_mnist": tuple(round(0.02 * k, 2) for k in range(1, 11)),
+    "cifar10": tuple(level / 255 for level in range(2, 17, 2)),
+}
+"""Radii of the curves against epsilon, beside the clean images at 0."""
+
+CONSISTENCY_KINDS = ("gaussian_noise", "defocus_blur", "fog")
+CONSISTENCY_SEVERITY = 3
+"""The corruptions on which self-consistency is looked at: a noise, a blur and a weather."""
+
 SEVERITY_TABLES = {"fashion_mnist": "fashion", "cifar10": "cifar"}
 """The severity table of `corruptions` that suits the images of a dataset."""
 

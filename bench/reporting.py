@@ -1,0 +1,141 @@
+"""What `bench report` makes of results folders: records alone, never torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import zoo
+from bench.errors import BenchError, UnknownName
+from reports.archive import Archive, Claims
+from reports.records import RecordError
+
+if TYPE_CHECKING:
+    from reports.figures import Figure
+    from reports.tables import Table
+
+
+def open_archive(folders: Sequence[Path]) -> Archive:
+    """Return the records of folders, with what the authors of the zoo's models published.
+
+    Raises:
+        BenchError: If a folder has no records, or unreadable ones.
+    """
+    published = {
+        name: Claims(entry.citation, entry.published) for name, entry in zoo.ENTRIES.items() if entry.published
+    }
+    with mendable():
+        return Archive.of(folders, published)
+
+
+def main_tables(archive: Archive) -> list[Table]:
+    """Return the tables that are printed when none is named."""
+    from reports.catalogue import tables_of
+
+    with mendable():
+        return tables_of(archive.records, archive)
+
+
+def named_tables(archive: Archive, name: str) -> list[Table]:
+    """Return all tables of a name in `reports.catalogue.TABLES`.
+
+    Raises:
+        BenchError: If there is no such table, or no record for it.
+    """
+    from reports.catalogue import TABLES, made
+
+    if name not in TABLES:
+        raise UnknownName("table", name, TABLES)
+    with mendable():
+        tables = [table for _, shown in made(TABLES, name, archive) for table in shown]
+    if not tables:
+        raise BenchError(f"no record for the table {name}; it shows {' and '.join(TABLES[name].suites)}")
+    return tables
+
+
+def named_figures(archive: Archive, name: str) -> dict[str, Figure]:
+    """Return all figures of a name in `reports.catalogue.FIGURES`, by the name of their file.
+
+    Raises:
+        BenchError: If there is no such figure, or no record for it.
+    """
+    from reports.catalogue import FIGURES
+    from reports.writing import figures_named
+
+    if name not in FIGURES:
+        raise UnknownName("figure", name, FIGURES)
+    with mendable():
+        figures = figures_named(archive, name)
+    if not figures:
+        raise BenchError(f"no record for the figure {name}; it shows {' and '.join(FIGURES[name].suites)}")
+    return figures
+
+
+def write_figures(figures: dict[str, Figure], out: Path) -> list[Path]:
+    """Write figures into a folder in every format, or the only one into a file by its suffix.
+
+    Raises:
+        BenchError: If `out` cannot be written, or is one file for several figures.
+    """
+    from reports.drawing import draw
+    from reports.figures import to_json
+
+    def files(figure: Figure) -> dict[str, bytes]:
+        return {**draw(figure), "json": to_json(figure).encode()}
+
+    style = out.suffix.removeprefix(".")
+    if not style:
+        wanted = {
+            out / f"{name}.{suffix}": content
+            for name, figure in figures.items()
+            for suffix, content in files(figure).items()
+        }
+    elif len(figures) > 1:
+        raise BenchError(f"there are {len(figures)} figures: name a folder instead of {out}")
+    else:
+        made = files(next(iter(figures.values())))
+        if style not in made:
+            raise UnknownName("picture format", style, made)
+        wanted = {out: made[style]}
+    with mendable():
+        for path, content in wanted.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    return list(wanted)
+
+
+def write_all(archive: Archive, folder: Path) -> list[Path]:
+    """Write every table and figure into a folder, and return the files.
+
+    Raises:
+        BenchError: If the folder cannot be written, or outcomes are missing.
+    """
+    from reports.writing import write
+
+    with mendable():
+        return write(archive, folder)
+
+
+def cards(archive: Archive) -> dict[str, dict[str, Any]]:
+    """Return the cards of the shipped weights that the records are about, by model."""
+    weights = {record.cell.weights for record in archive.records}
+    found = {}
+    for path in sorted((Path(zoo.__file__).parent / "weights").glob("*.json")):
+        card = json.loads(path.read_text())
+        if card["sha256"] in weights:
+            found[card["model"]] = card
+    return found
+
+
+@contextmanager
+def mendable() -> Iterator[None]:
+    """Turn what a user can mend into a BenchError."""
+    try:
+        yield
+    except RecordError as error:
+        raise BenchError(str(error)) from error
+    except OSError as error:
+        raise BenchError(f"cannot write {error.filename}: {error.strerror}") from error

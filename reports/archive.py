@@ -1,0 +1,98 @@
+"""Records of several results folders as one, with what others have published beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from reports.records import Record, RecordError, Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Outcomes(Protocol):
+    """Where the per-example outcomes of records lie."""
+
+    def read_outcomes(self, record: Record) -> pd.DataFrame:
+        """Return the outcomes of a record.
+
+        Raises:
+            RecordError: If they are missing or damaged.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What the authors of a model say it reaches."""
+
+    citation: str
+    accuracies: Mapping[str, Mapping[str, float]]
+    """Readout -> column ("clean", "pgd_first", ...) -> percent."""
+
+
+Published = Mapping[str, Claims]
+"""Model -> what its authors say."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """Records, and where to find the rest.
+
+    Attributes:
+        records: One per cell.
+        published: What others say of the same models.
+        repeated: Cells that had a record in more than one folder.
+    """
+
+    records: tuple[Record, ...]
+    stores: Mapping[str, Store] = field(default_factory=dict)
+    """Key of a cell -> the folder whose record counts."""
+    published: Published = field(default_factory=dict)
+    repeated: int = 0
+
+    @classmethod
+    def of(cls, folders: Iterable[Path], published: Published | None = None) -> Archive:
+        """Read folders; of a cell in several the latest record without error counts.
+
+        Raises:
+            RecordError: If a folder has no records, or unreadable ones.
+        """
+        found: dict[str, tuple[Record, Store]] = {}
+        repeated = set()
+        for folder in dict.fromkeys(folders):
+            store = Store(folder)
+            records = store.read()
+            if not records:
+                raise RecordError(f"no records in {folder}")
+            for record in records:
+                if record.key in found:
+                    repeated.add(record.key)
+                    if _precedence(record) <= _precedence(found[record.key][0]):
+                        continue
+                found[record.key] = record, store
+        # Not in the order in which they were finished, which another run of the same cells may change.
+        records = sorted((record for record, _ in found.values()), key=_order)
+        return cls(
+            tuple(records),
+            {key: store for key, (_, store) in found.items()},
+            published or {},
+            len(repeated),
+        )
+
+    def read_outcomes(self, record: Record) -> pd.DataFrame:
+        """Return the per-example outcomes of a record (`reports.records.Store.read_outcomes`)."""
+        if record.key not in self.stores:
+            raise RecordError(f"the outcomes of {record.label} are in no folder")
+        return self.stores[record.key].read_outcomes(record)
+
+
+def _precedence(record: Record) -> tuple[bool, str]:
+    return (record.status == "ok", record.provenance.finished_at)
+
+
+def _order(record: Record) -> tuple[str, int, str]:
+    return (record.cell.model, record.cell.iterations, record.key)

@@ -1,0 +1,196 @@
+"""Figures drawn by matplotlib, for print: a marker beside every colour, intervals, no colour-only meaning."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from reports.figures import Figure, Panel
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
+
+OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#F0E442")
+"""Colours that people with any colour vision tell apart (Okabe & Ito 2008); yellow, the palest, last."""
+MARKERS = "osD^vP*X<>"
+HATCHES = ("", "//", "..", "xx", "\\\\", "++", "--", "oo")
+STYLE = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4,
+    # The same figure is the same file.
+    "svg.hashsalt": "feedback-bench",
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+}
+METADATA: dict[str, dict[str, Any]] = {
+    "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
+    "svg": {"Date": None, "Creator": None},
+    "png": {"Software": None},
+}
+"""What is left out of a file so that it depends on the figure alone."""
+WIDTH = 6.8
+"""Inches: the text width of most papers."""
+
+
+def draw(figure: Figure) -> dict[str, bytes]:
+    """Return a figure as PDF, SVG and PNG (200 dots an inch)."""
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    with matplotlib.rc_context(STYLE):
+        canvas = _canvas(figure)
+        FigureCanvasAgg(canvas)
+        files = {}
+        for style, metadata in METADATA.items():
+            buffer = io.BytesIO()
+            canvas.savefig(buffer, format=style, metadata=metadata, dpi=200, bbox_inches="tight")
+            files[style] = buffer.getvalue()
+    return files
+
+
+def colours(figure: Figure) -> list[str]:
+    """Return one colour per series: a scale for steps of a quantity, else distinct ones."""
+    count = len(figure.labels)
+    if not figure.is_ordered and count <= len(OKABE_ITO):
+        return list(OKABE_ITO[:count])
+    import matplotlib
+    from matplotlib.colors import to_hex
+
+    # The palest end of the scale would not be seen on paper.
+    return [to_hex(matplotlib.colormaps["viridis"](0.9 * k / max(1, count - 1))) for k in range(count)]
+
+
+def _canvas(figure: Figure) -> Canvas:
+    from matplotlib.figure import Figure as Canvas
+
+    columns = min(len(figure.panels), {"curves": 5 if len(figure.panels) > 6 else 2}.get(figure.kind, 1))
+    rows = math.ceil(len(figure.panels) / columns)
+    canvas = Canvas(figsize=(WIDTH, _height(figure, columns, rows)), layout="constrained")
+    grid = canvas.subplots(rows, columns, squeeze=False, sharex=figure.kind == "curves", sharey=True)
+    axes = list(grid.flat)
+    for unused in axes[len(figure.panels) :]:
+        unused.remove()
+    drawn = axes[: len(figure.panels)]
+    for panel, axis in zip(figure.panels, drawn, strict=True):
+        axis.set_title(panel.title)
+        DRAWERS[figure.kind](figure, panel, axis)
+    canvas.suptitle(figure.title, fontsize=9)
+    if figure.kind != "heat":
+        canvas.supxlabel(figure.x_label, fontsize=8)
+        canvas.supylabel(figure.y_label, fontsize=8)
+        _legend(figure, canvas, drawn)
+    return canvas
+
+
+def _height(figure: Figure, columns: int, rows: int) -> float:
+    if figure.kind == "heat":
+        return sum(1.5 + 0.26 * len(panel.series) for panel in figure.panels)
+    height = 1.45 if columns > 2 else 2.5
+    legend = 0.2 * math.ceil(len(figure.labels) / 4)
+    return 0.6 + rows * height + legend
+
+
+def _legend(figure: Figure, canvas: Canvas, axes: Sequence[Axes]) -> None:
+    handles = {}
+    for axis in axes:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    if len(handles) > 1:
+        labels = [label for label in figure.labels if label in handles]
+        canvas.legend(
+            [handles[label] for label in labels],
+            labels,
+            title=figure.series_label or None,
+            loc="outside lower center",
+            ncols=min(4, len(labels)),
+        )
+
+
+def _draw_curves(figure: Figure, panel: Panel, axis: Axes) -> None:
+    names, colour = figure.labels, colours(figure)
+    for series in panel.series:
+        k = names.index(series.label)
+        x = [float(point.x) for point in series.points]
+        value = [point.value for point in series.points]
+        below = [point.value - point.low for point in series.points]
+        above = [point.high - point.value for point in series.points]
+        axis.errorbar(
+            x,
+            value,
+            yerr=(below, above),
+            label=series.label,
+            color=colour[k],
+            marker=MARKERS[k % len(MARKERS)],
+            markeredgecolor="white",
+            markeredgewidth=0.4,
+            elinewidth=0.7,
+            capsize=1.5,
+        )
+    xs = sorted({float(point.x) for series in panel.series for point in series.points})
+    if all(x.is_integer() for x in xs):
+        axis.set_xticks(xs)
+    if "%" in figure.y_label:
+        axis.set_ylim(-3, 103)
+
+
+def _draw_bars(figure: Figure, panel: Panel, axis: Axes) -> None:
+    names, colour = figure.labels, colours(figure)
+    places = list(dict.fromkeys(str(point.x) for series in panel.series for point in series.points))
+    width = 0.8 / len(panel.series)
+    for k, series in enumerate(panel.series):
+        offset = (k - (len(panel.series) - 1) / 2) * width
+        position = names.index(series.label)
+        axis.bar(
+            [places.index(str(point.x)) + offset for point in series.points],
+            [point.value for point in series.points],
+            width,
+            yerr=(
+                [point.value - point.low for point in series.points],
+                [point.high - point.value for point in series.points],
+            ),
+            label=series.label,
+            color=colour[position],
+            hatch=HATCHES[position % len(HATCHES)],
+            edgecolor="white",
+            linewidth=0.3,
+            error_kw={"elinewidth": 0.7, "capsize": 1.2, "ecolor": "#333333"},
+        )
+    axis.set_xticks(range(len(places)), places, rotation=55, ha="right", rotation_mode="anchor")
+    axis.grid(visible=False, axis="x")
+    if "%" in figure.y_label:
+        axis.set_ylim(0, 103)
+
+
+def _draw_heat(figure: Figure, panel: Panel, axis: Axes) -> None:
+    places = list(dict.fromkeys(str(point.x) for series in panel.series for point in series.points))
+    found = {(s.label, str(p.x)): p.value for s in panel.series for p in s.points}
+    values = [[found.get((series.label, place), math.nan) for place in places] for series in panel.series]
+    image = axis.imshow(values, vmin=0, vmax=100, cmap="cividis", aspect="auto")
+    for row, line in enumerate(values):
+        for column, value in enumerate(line):
+            text, ink = ("-", "black") if math.isnan(value) else (f"{value:.1f}", "white" if value < 55 else "black")
+            axis.text(column, row, text, ha="center", va="center", color=ink, fontsize=7)
+    axis.set_xticks(range(len(places)), places, rotation=35, ha="right", rotation_mode="anchor")
+    axis.set_yticks(range(len(panel.series)), [series.label for series in panel.series])
+    axis.grid(visible=False)
+    if axis.figure is not None:
+        axis.figure.colorbar(image, ax=axis, label=figure.y_label, fraction=0.03, pad=0.02)
+
+
+DRAWERS: dict[str, Callable[[Figure, Panel, Axes], None]] = {
+    "curves": _draw_curves,
+    "bars": _draw_bars,
+    "heat": _draw_heat,
+}

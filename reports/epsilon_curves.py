@@ -1,0 +1,146 @@
+"""Accuracy against epsilon and against test iterations under a long PGD (Huang et al. 2020, figure 4)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from reports.archive import Outcomes
+from reports.attacks_run import attack_name, is_attacked
+from reports.figures import Figure, Panel, Series, percent_at
+from reports.metrics import Accuracy
+from reports.records import Record
+from reports.subjects import Subject, failures, labels_of, provenance, subject, subjects
+from reports.tables import Column, Row, Table
+
+Curve = dict[float, Accuracy]
+"""Epsilon, in [0, 1] pixel units -> what survives the stronger of the targets, example by example."""
+STRONGER = "the stronger of the attacks on the first pass and end to end counts, example by example"
+
+
+def epsilon_table(records: Sequence[Record], archive: Outcomes) -> list[Table]:
+    """Return a row per answer and a column per epsilon."""
+    ok, curves = _curves(records, archive)
+    if not curves:
+        return []
+    labels = labels_of(list(curves))
+    epsilons = sorted({epsilon for curve in curves.values() for epsilon in curve})
+    columns = tuple(Column(f"epsilon {epsilon:.3g}", is_attack=False) for epsilon in epsilons)
+    rows = tuple(Row(labels[s], tuple(map(curve.get, epsilons))) for s, curve in curves.items())
+    title = f"{_attack(ok)} on {ok[0].cell.dataset}: accuracy against epsilon"
+    notes = (STRONGER, "linf, epsilon in [0, 1] pixel units", *failures(records))
+    return [Table(title, columns, rows, notes, tuple(provenance(ok)))]
+
+
+def epsilon_figures(records: Sequence[Record], archive: Outcomes) -> list[Figure]:
+    """Return accuracy against epsilon, a line per model, each with as many iterations as it was trained for."""
+    ok, curves = _curves(records, archive)
+    if not curves:
+        return []
+    own = _own_iterations(curves)
+    panels = []
+    for readout in sorted({row.readout for row in own}, reverse=True):
+        # A network without feedback has one answer, which belongs beside both.
+        shown = [row for row in own if row.readout == readout or row.iterations == 0]
+        names = _names(shown)
+        series = [
+            Series(names[row], tuple(percent_at(epsilon, v) for epsilon, v in sorted(curves[row].items())))
+            for row in shown
+        ]
+        title = "last answer" if readout == "last" else "mean of the answers"
+        panels.append(Panel(title, tuple(series)))
+    return [
+        Figure(
+            title=f"{_attack(ok)} on {ok[0].cell.dataset}",
+            kind="curves",
+            x_label="epsilon (linf, pixels in [0, 1])",
+            y_label="accuracy (%)",
+            panels=tuple(panels),
+            notes=(STRONGER, "bars: 95 % intervals"),
+            provenance=tuple(provenance(ok)),
+        )
+    ]
+
+
+def iteration_figures(records: Sequence[Record], archive: Outcomes) -> list[Figure]:
+    """Return accuracy against test iterations, a line per epsilon, a figure per model with two or more."""
+    ok, curves = _curves(records, archive)
+    figures = []
+    for model, weights in sorted({(row.model, row.weights) for row in curves if row.iterations > 1}):
+        own = {row: curve for row, curve in curves.items() if (row.model, row.weights) == (model, weights)}
+        about = [r for r in ok if (r.cell.model, r.cell.weights) == (model, weights)]
+        panels = tuple(
+            Panel("last answer" if readout == "last" else "mean of the answers", _by_epsilon(own, readout))
+            for readout in ("last", "avg")
+        )
+        figures.append(
+            Figure(
+                title=f"{model} on {about[0].cell.dataset}, {_attack(ok)}",
+                kind="curves",
+                x_label="test iterations",
+                y_label="accuracy (%)",
+                panels=panels,
+                series_label="epsilon",
+                is_ordered=True,
+                notes=(STRONGER, "bars: 95 % intervals"),
+                provenance=tuple(provenance(about)),
+            )
+        )
+    return figures
+
+
+def _curves(records: Sequence[Record], archive: Outcomes) -> tuple[list[Record], dict[Subject, Curve]]:
+    """Return the records behind the curves, and a curve for every answer that was attacked."""
+    ok = [r for r in records if r.status == "ok" and not r.cell.is_transfer]
+    curves: dict[Subject, Curve] = {}
+    for row in subjects(record for record in ok if is_attacked(record.cell)):
+        own = [record for record in ok if subject(record) == row]
+        by_epsilon: dict[float, list[Record]] = defaultdict(list)
+        for record in own:
+            done = record.cell.perturbation
+            by_epsilon[float(done.settings["epsilon"]) if done else 0.0].append(record)
+        curves[row] = {epsilon: _survivors(found, archive) for epsilon, found in sorted(by_epsilon.items())}
+    return ok, curves
+
+
+def _survivors(records: Sequence[Record], archive: Outcomes) -> Accuracy:
+    survivors: dict[int, bool] = {}
+    for record in records:
+        outcomes = archive.read_outcomes(record)
+        for example, is_correct in zip(outcomes["example"], outcomes["is_correct"], strict=True):
+            survivors[int(example)] = survivors.get(int(example), True) and bool(is_correct)
+    return Accuracy(sum(survivors.values()), len(survivors))
+
+
+def _own_iterations(curves: dict[Subject, Curve]) -> list[Subject]:
+    most: dict[tuple[str, str], int] = {}
+    for row in curves:
+        most[row.model, row.weights] = max(row.iterations, most.get((row.model, row.weights), 0))
+    return [row for row in curves if row.iterations == most[row.model, row.weights]]
+
+
+def _names(rows: Sequence[Subject]) -> dict[Subject, str]:
+    """Return the names of answers of which each panel has one readout."""
+    labels = labels_of(rows)
+    return {row: label.removesuffix(f" ({row.readout})") for row, label in labels.items()}
+
+
+def _by_epsilon(curves: dict[Subject, Curve], readout: str) -> tuple[Series, ...]:
+    # Before the first iteration both readouts are the same answer.
+    shown = sorted(
+        (row for row in curves if row.readout == readout or row.iterations == 0),
+        key=lambda row: row.iterations,
+    )
+    epsilons = sorted({epsilon for row in shown for epsilon in curves[row]})
+    return tuple(
+        Series(
+            f"{epsilon:.3g}",
+            tuple(percent_at(row.iterations, curves[row][epsilon]) for row in shown if epsilon in curves[row]),
+        )
+        for epsilon in epsilons
+    )
+
+
+def _attack(records: Sequence[Record]) -> str:
+    names = {attack_name(r.cell.perturbation) for r in records if r.cell.perturbation}
+    return " and ".join(sorted(names))

@@ -1,0 +1,104 @@
+"""Figures as data: what is drawn, before anything draws it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from reports.metrics import Accuracy, MeanAccuracy
+from reports.values import Mean, Share
+
+
+@dataclass(frozen=True)
+class Point:
+    """A value with its 95 % interval."""
+
+    x: float | str
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Series:
+    """Points of one meaning: a line, the bars of one colour, or a row of a heat map."""
+
+    label: str
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One pair of axes."""
+
+    title: str
+    series: tuple[Series, ...]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Panels that share their axes, with what a reader must know beside them."""
+
+    title: str
+    kind: Literal["curves", "bars", "heat"]
+    x_label: str
+    y_label: str
+    panels: tuple[Panel, ...]
+    series_label: str = ""
+    """What tells the series apart."""
+    is_ordered: bool = False
+    """Whether the series are steps of one quantity, to be told apart by a scale of colours."""
+    notes: tuple[str, ...] = ()
+    provenance: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> list[str]:
+        """The series of all panels, in the order in which they first appear."""
+        return list(dict.fromkeys(series.label for panel in self.panels for series in panel.series))
+
+
+def percent_at(x: float | str, value: Accuracy | MeanAccuracy | Share) -> Point:
+    """Return a share as a point, in percent."""
+    low, high = value.interval
+    return Point(x, 100 * value.share, 100 * low, 100 * high, value.n)
+
+
+def mean_at(x: float | str, value: Mean) -> Point:
+    """Return a mean as a point."""
+    low, high = value.interval or (value.mean, value.mean)
+    return Point(x, value.mean, low, high, value.n)
+
+
+def as_data(figure: Figure) -> dict[str, Any]:
+    """Return a figure as what JSON can hold."""
+    return {
+        "title": figure.title,
+        "kind": figure.kind,
+        "x": figure.x_label,
+        "y": figure.y_label,
+        "series": figure.series_label,
+        "panels": [
+            {
+                "title": panel.title,
+                "series": [
+                    {"label": series.label, "points": [_rounded(point) for point in series.points]}
+                    for series in panel.series
+                ],
+            }
+            for panel in figure.panels
+        ],
+        "notes": [*figure.notes, *figure.provenance],
+    }
+
+
+def to_json(figure: Figure) -> str:
+    """Return a figure's data as a JSON object."""
+    return json.dumps(as_data(figure), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def _rounded(point: Point) -> dict[str, float | str | int]:
+    x = point.x if isinstance(point.x, str) else round(point.x, 6)
+    numbers = {name: round(getattr(point, name), 4) for name in ("value", "low", "high")}
+    return {"x": x, **numbers, "n": point.n}
