@@ -18,6 +18,7 @@ from reports.figures import Figure
 from reports.published import beside_published
 from reports.records import Record, Store
 from reports.tables import Table
+from reports.verdict import verdict_tables
 
 Made = TypeVar("Made", Table, Figure)
 Maker = Callable[[Sequence[Record], Any], list[Made]]
@@ -44,6 +45,7 @@ TABLES: dict[str, Kind[Table]] = {
     "epsilons": Kind("accuracy against epsilon", ("epsilons",), epsilon_table),
     "corruptions": Kind("accuracy by corruption", ("corruptions",), corruption_tables),
     "consistency": Kind("CNN-F's self-consistency", ("consistency",), consistency_tables),
+    "verdict": Kind("whether the numbers can be believed", ("verdict",), verdict_tables),
 }
 """Name -> table. The first that shows a suite is what `bench report` prints of it."""
 FIGURES: dict[str, Kind[Figure]] = {

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from reports.archive import Outcomes
 from reports.cell import Cell
-from reports.records import Record, Store
+from reports.records import Record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,11 +38,11 @@ class Evidence:
     """
 
     records: tuple[Record, ...]
-    store: Store
+    store: Outcomes
     _frames: dict[str, pd.DataFrame] = field(default_factory=dict, compare=False)
 
     @classmethod
-    def of(cls, records: Iterable[Record], store: Store) -> Evidence:
+    def of(cls, records: Iterable[Record], store: Outcomes) -> Evidence:
         """Return the evidence that these records give."""
         return cls(tuple(r for r in records if r.status == "ok" and r.outcomes is not None), store)
 
