@@ -38,9 +38,7 @@ class Kind(Generic[Made]):
 
 TABLES: dict[str, Kind[Table]] = {
     "paper": Kind("CNN-F's columns, and beyond them", ("clean", *ATTACKS), adversarial_tables),
-    "published": Kind(
-        "CNN-F beside its authors' numbers", ("adversarial", "cnnf-paper"), beside_published
-    ),
+    "published": Kind("CNN-F beside its authors' numbers", ("adversarial", "cnnf-paper"), beside_published),
     "matrix": Kind("every attack against every answer", ATTACKS, attack_matrix),
     "epsilons": Kind("accuracy against epsilon", ("epsilons",), epsilon_table),
     "corruptions": Kind("accuracy by corruption", ("corruptions",), corruption_tables),

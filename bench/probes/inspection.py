@@ -24,7 +24,7 @@ Answer = Callable[[Images], Float[Tensor, "n k"]]
 STEP = 1e-6
 """Half the distance of a finite difference, in [0, 1] pixel units: short, for gates jump."""
 JITTER = 0.01
-"""How far pixels are moved before differentiating: flat regions of an image sit on ties that have no derivative."""
+"""How far pixels are moved before differentiating: flat regions sit on ties, which have no derivative."""
 PIXELS = 2
 """Pixels compared with finite differences: so many of the steepest, and as many drawn ones."""
 
@@ -37,8 +37,8 @@ def gradients(
     - `zero_gradient`: 1 where the loss that PGD climbs, the cross-entropy of the answer's own class, has a
       gradient of exactly zero, or none at all
     - `nonfinite_gradient`: 1 where that gradient holds a NaN or an infinity
-    - `difference_error`: relative distance, on a few pixels and in float64, between autograd and central finite
-      differences of the margin between the two highest logits; 0 where both are zero
+    - `difference_error`: relative distance, on a few pixels and in float64, between autograd and central
+      finite differences of the margin between the two highest logits; 0 where both are zero
     - `margin`: that margin
 
     The margin serves the comparison because it does not saturate.
@@ -73,7 +73,7 @@ def repeats(
     - `alone`: each image by itself
 
     Further `is_probability`, 1 where an answer lies in [0, 1] and sums to 1; and `changed`, 1 if parameters,
-    buffers or the mode of the model are others after a two-step PGD.
+    buffers or the mode of the model are others after a two-step PGD, or it is in training mode before.
     """
 
     def answer(images: Images) -> Float[Tensor, "n k"]:
@@ -142,7 +142,10 @@ def _difference_error(
     pixels = torch.cat([slope.abs().topk(PIXELS, dim=1).indices, drawn.expand(len(images), -1)], dim=1)
     estimated = torch.stack([_slope_along(margin, base, pixel) for pixel in pixels.unbind(1)], dim=1)
     exact = slope.gather(1, pixels)
-    distance, length = (exact - estimated).norm(dim=1), torch.maximum(exact.norm(dim=1), estimated.norm(dim=1))
+    distance, length = (
+        (exact - estimated).norm(dim=1),
+        torch.maximum(exact.norm(dim=1), estimated.norm(dim=1)),
+    )
     return torch.where(distance == 0, 0.0, distance / length)
 
 
@@ -163,13 +166,14 @@ def _is_probability(logits: Float[Tensor, "n k"]) -> Bool[Tensor, " n"]:
 def _is_changed_by_attack(model: Walker, answer: Answer, images: Images) -> float:
     """Return 1 if a short attack leaves another model behind, NaN if the graph is cut and nothing climbs."""
     before = _fingerprint(_network(model))
+    was_training = any(module.training for module in _network(model).modules())
     labels = answer(images).argmax(1)
     with torch.enable_grad():
         if not answer(images.detach().requires_grad_()).requires_grad:
             return torch.nan
         attack = PGD(ThreatModel("linf", JITTER), steps=2, step_size=JITTER, random_start=False)
         attack(answer, images, labels, Draws("unused", range(len(images)), images))
-    return float(_fingerprint(_network(model)) != before)
+    return float(was_training or _fingerprint(_network(model)) != before)
 
 
 def _fingerprint(network: nn.Module) -> str:

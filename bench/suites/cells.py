@@ -29,9 +29,7 @@ def pgd(
     return Perturbation(kind="attack", name="pgd", backend=request.backend, settings=settings)
 
 
-def spsa(
-    request: Request, epsilon: float, learning_rate: float, samples: int = SPSA_SAMPLES
-) -> Perturbation:
+def spsa(request: Request, epsilon: float, learning_rate: float, samples: int = SPSA_SAMPLES) -> Perturbation:
     """Return SPSA as in the papers but for its learning rate, in [0, 1] pixel units a step."""
     settings: dict[str, Setting] = {
         "norm": "linf",

@@ -69,8 +69,8 @@ def _informed_attacks(request: Request) -> Iterator[Perturbation]:
 def _inspections(suite: str, request: Request) -> Iterator[Cell]:
     """Yield looks at the model itself, one a readout."""
     examples = min(request.sizes.examples, VERDICT_INSPECTED)
-    for readout in request.scored.readouts:
-        for probe in ("gradients", "repeats"):
+    for probe in ("repeats", "gradients"):
+        for readout in request.scored.readouts:
             cell = cell_of(suite, request, examples, None, request.scored.iterations, readout)
             yield cell.model_copy(update={"probe": f"{probe}_{readout}"})
 

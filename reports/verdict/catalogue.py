@@ -38,7 +38,7 @@ class Check:
 RULES: dict[str, Rule] = {
     "single step": Rule(
         comparisons.single_step,
-        "One long step beats many short ones: the loss is too rough to climb, so the iterative attack is weak.",
+        "One long step beats many short ones: the loss is too rough to climb, the attack is weak.",
     ),
     "steps": Rule(
         comparisons.steps, "Twice the steps find more: the attack has not converged, the model is weaker."
@@ -47,7 +47,8 @@ RULES: dict[str, Rule] = {
         comparisons.restarts, "More random starts find more: the attack got stuck, the model is weaker."
     ),
     "epsilon": Rule(
-        comparisons.epsilon, "More stand in a larger ball than in the one inside it: the attack loses its way."
+        comparisons.epsilon,
+        "More stand in a larger ball than in the one inside it: the attack loses its way.",
     ),
     "chance": Rule(
         comparisons.chance,
@@ -68,10 +69,11 @@ RULES: dict[str, Rule] = {
     ),
     "per example": Rule(
         comparisons.per_example,
-        "Other attacks break images that the informed ones leave: only the worst case over all can be believed.",
+        "Other attacks break images that the informed ones leave: believe only the worst case over all.",
     ),
     "objective": Rule(
-        comparisons.objective, "No gradient attack aimed at what is scored: the numbers are not of an adaptive one."
+        comparisons.objective,
+        "No gradient attack aims at what is scored: the numbers are not of an adaptive one.",
     ),
     "ball": Rule(
         comparisons.ball, "Perturbed images leave the allowed ball or the pixel range: the attack cheats."

@@ -41,15 +41,16 @@ def epsilon(evidence: Evidence) -> Finding:
     tests = [(b, _paired(evidence, b, a)) for a, b in pairwise(ladder)]
     rising = [record for record, test in tests if test.p_value * len(tests) <= ALPHA]
     falls = ", ".join(
-        f"{100 * record.correct / record.n:.1f} % at {threat_of(record.cell).epsilon:.3g}" for record in ladder
+        f"{100 * record.correct / record.n:.1f} % at {threat_of(record.cell).epsilon:.3g}"
+        for record in ladder
     )
     return judged(bool(rising), falls, rising)
 
 
 def chance(evidence: Evidence) -> Finding:
-    """From epsilon 0.5 on all images can be made one grey image, so no answer can be right more often than one.
+    """From epsilon 0.5 on nothing can be robust: all images can be made the same grey one.
 
-    The bound is the share of the most common label.
+    The most that can then be right is the share of the most common label.
     """
     unbounded = [r for r in evidence.climbs if threat_of(r.cell).norm == "linf" and _epsilon(r) >= 0.5]
     if not unbounded:

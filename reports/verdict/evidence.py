@@ -75,7 +75,7 @@ class Evidence:
     def column(self, record: Record, name: str) -> pd.Series | None:
         """Return a column of the outcomes; None if the record was written without it."""
         frame = self._frame(record)
-        return frame[name] if name in frame else None
+        return frame.get(name)
 
     def standing(self, record: Record) -> Standing:
         """Return which examples withstood."""

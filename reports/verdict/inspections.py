@@ -90,9 +90,7 @@ def unchanged(evidence: Evidence) -> Finding:
     return judged(is_changed, "changed" if is_changed else "not a bit changed", evidence.records)
 
 
-def _within(
-    evidence: Evidence, name: str, limit: float, numbers: Callable[[pd.Series], str]
-) -> Finding:
+def _within(evidence: Evidence, name: str, limit: float, numbers: Callable[[pd.Series], str]) -> Finding:
     found = _measured(evidence, name)
     if found is None:
         return _missing()

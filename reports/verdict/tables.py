@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from reports.archive import Outcomes
@@ -51,18 +52,20 @@ def explanations(verdicts: Verdicts) -> list[str]:
 
 
 def short_form(verdicts: Verdicts) -> list[str]:
-    """Return the verdict as notes under a table: a line an answer, and one a failed check."""
+    """Return the verdict as notes under a table: a line an answer, and one a failed check.
+
+    Nothing is said of answers on which no check could be made.
+    """
     labels = labels_of(list(verdicts))
     lines = []
     for row, checks in verdicts.items():
-        counts = {status: 0 for status in ("pass", "FAIL", "not run")}
-        for check in checks:
-            counts[check.finding.status] += 1
-        lines.append(
-            f"verdict on {labels[row]}: {counts['pass']} checks pass, {counts['FAIL']} fail, "
-            f"{counts['not run']} not run"
-        )
-    return [*lines, *explanations(verdicts)] if verdicts else []
+        counts = Counter(check.finding.status for check in checks)
+        if counts["not run"] < len(checks):
+            lines.append(
+                f"verdict on {labels[row]}: {counts['pass']} checks pass, {counts['FAIL']} fail, "
+                f"{counts['not run']} not run; the suite verdict runs all"
+            )
+    return [*lines, *explanations(verdicts)]
 
 
 def marked(record: Record, doubts: frozenset[str]) -> Accuracy:
