@@ -51,7 +51,8 @@ def enable_robustbench() -> None:
             importlib.import_module("robustbench.utils")
     except ImportError as error:
         raise BenchError(
-            f"RobustBench cannot be imported ({error}); install it by pip install 'feedback-bench[robustbench]'"
+            f"RobustBench cannot be imported ({error}); "
+            "install it by pip install 'feedback-bench[robustbench]'"
         ) from error
 
 

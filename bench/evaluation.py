@@ -78,8 +78,8 @@ def evaluate(
     """Evaluate a model and return one row per cell.
 
     Args:
-        model: A name of the zoo, "robustbench:NAME", "path/to/file.py:factory", or a module from images in [0, 1] to logits,
-            with or without `unroll`.
+        model: A name of the zoo, "robustbench:NAME", "path/to/file.py:factory", or a module from images in
+            [0, 1] to logits, with or without `unroll`.
         dataset: What the classes are; may be left out for a model of the zoo.
         suite: A key of `bench.suites.SUITES`.
         checkpoint: For a model of the zoo, the name or path of its weights.

@@ -24,11 +24,17 @@ def open_archive(folders: Sequence[Path]) -> Archive:
     Raises:
         BenchError: If a folder has no records, or unreadable ones.
     """
-    published = {
-        name: Claims(entry.citation, entry.published) for name, entry in zoo.ENTRIES.items() if entry.published
-    }
     with mendable():
-        return Archive.of(folders, published)
+        return Archive.of(folders, published())
+
+
+def published() -> dict[str, Claims]:
+    """Return what the authors of the zoo's models say they reach."""
+    return {
+        name: Claims(entry.citation, entry.published)
+        for name, entry in zoo.ENTRIES.items()
+        if entry.published
+    }
 
 
 def main_tables(archive: Archive) -> list[Table]:
@@ -119,15 +125,24 @@ def write_all(archive: Archive, folder: Path) -> list[Path]:
         return write(archive, folder)
 
 
-def cards(archive: Archive) -> dict[str, dict[str, Any]]:
-    """Return the cards of the shipped weights that the records are about, by model."""
-    weights = {record.cell.weights for record in archive.records}
-    found = {}
-    for path in sorted((Path(zoo.__file__).parent / "weights").glob("*.json")):
-        card = json.loads(path.read_text())
-        if card["sha256"] in weights:
-            found[card["model"]] = card
-    return found
+def write_page(archive: Archive, file: Path) -> None:
+    """Write the page of all records, with the cards of their weights.
+
+    Raises:
+        BenchError: If the file cannot be written, or outcomes are missing.
+    """
+    from reports.page import Extras, render_page
+
+    with mendable():
+        cards = cards_of({record.cell.weights for record in archive.records})
+        file.write_text(render_page(archive, Extras(cards)), encoding="utf-8")
+
+
+def cards_of(weights: set[str]) -> dict[str, dict[str, Any]]:
+    """Return the cards of shipped weights with these hashes, by model."""
+    folder = Path(zoo.__file__).parent / "weights"
+    known = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    return {card["model"]: card for card in known if card["sha256"] in weights}
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from reports.cnnf_paper import budget_notes, worst_case
 from reports.figures import Figure, Panel, Series, percent_at
 from reports.metrics import Accuracy
 from reports.records import Record
-from reports.subjects import Subject, failures, labels_of, provenance, subject, subjects
+from reports.subjects import failures, labels_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
 from reports.values import Points, Value
 
@@ -50,8 +50,8 @@ def attack_matrix(records: Sequence[Record], archive: Archive) -> list[Table]:
         Column("flattery", is_attack=False),
     )
     notes = (
-        "min: lowest mean accuracy over attacks, as papers report it; worst case: examples that survive every "
-        "attack run on them; flattery: min less worst case, in points",
+        "min: lowest mean accuracy over attacks, as papers report it; worst case: examples that survive "
+        "every attack run on them; flattery: min less worst case, in points",
         *flattered,
         *failures(records),
         *budget_notes(ok),
@@ -82,6 +82,7 @@ def attack_map(records: Sequence[Record], archive: Archive) -> list[Figure]:
             x_label="attack",
             y_label="accuracy (%)",
             panels=(Panel("", tuple(series)),),
+            places=(*(f"{name} ({target})" for name, target in attacks), "worst case"),
             notes=("worst case: examples that survive every attack run on them", *budget_notes(ok)),
             provenance=tuple(provenance(ok)),
         )

@@ -28,7 +28,7 @@ def attacked(records: Iterable[Record]) -> list[Record]:
 
 
 def latest(records: Sequence[Record]) -> Record | None:
-    """Return the record with most examples; of several, that whose attacker knew the iterations, then the latest."""
+    """Return the record with most examples, then whose attacker knew the iterations, then the latest."""
 
     def rank(record: Record) -> tuple[int, bool, str]:
         cell = record.cell

@@ -20,7 +20,7 @@ from reports.records import Record, Store
 from reports.tables import Table
 from reports.verdict import verdict_tables
 
-Made = TypeVar("Made", Table, Figure)
+Made = TypeVar("Made", bound=Table | Figure)
 Maker = Callable[[Sequence[Record], Any], list[Made]]
 """(records of one suite, version, dataset and seed, the archive they are from) to what they show."""
 ATTACKS = ("adversarial", "cnnf-paper", "smoke")
@@ -85,10 +85,10 @@ def made(kinds: dict[str, Kind[Made]], name: str, archive: Archive) -> Iterator[
     Raises:
         RecordError: If outcomes are missing or damaged.
     """
-    found = groups(archive.records)
-    for group, records in found.items():
-        if group[0] in kinds[name].suites and (shown := kinds[name].make(records, archive)):
-            yield "_".join([name, *_what_tells_apart(group, list(found))]), shown
+    kind, every = kinds[name], groups(archive.records)
+    for group in every:
+        if group[0] in kind.suites and (shown := kind.make(every[group], archive)):
+            yield "_".join([name, *_what_tells_apart(group, list(every))]), shown
 
 
 def groups(records: Iterable[Record]) -> dict[Group, list[Record]]:

@@ -149,7 +149,7 @@ def worst_case(records: Iterable[Record], store: Outcomes) -> Accuracy | None:
 
 
 def pick(records: Iterable[Record], query: Query, doubts: frozenset[str] = frozenset()) -> Accuracy | None:
-    """Return the accuracy of the record that answers a query: of several that with most examples, then the latest."""
+    """Return the accuracy that answers a query: of several with most examples, then the latest."""
     found = [record for record in records if query(record.cell)]
     if not found:
         return None

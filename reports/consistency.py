@@ -17,6 +17,7 @@ from reports.subjects import failures, provenance
 from reports.tables import Column, Row, Table
 from reports.values import Mean, Share, Value
 
+ORDER = (None, "corruption", "attack")
 Steps = dict[int, Record]
 """Iterations -> the record of the answer after them."""
 
@@ -97,7 +98,7 @@ def _by_model(records: Sequence[Record]) -> dict[str, dict[str, Steps]]:
 
 def _order(record: Record) -> tuple[str, int, str]:
     done = record.cell.perturbation
-    return (record.cell.model, [None, "corruption", "attack"].index(done and done.kind), _images(record))
+    return (record.cell.model, ORDER.index(done.kind if done else None), _images(record))
 
 
 def _images(record: Record) -> str:

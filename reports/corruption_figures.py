@@ -1,4 +1,4 @@
-"""Common corruptions as pictures: bars by kind, and for every kind its curves over severity and iterations."""
+"""Common corruptions as pictures: bars by kind, and curves of every kind over severity and iterations."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ def corruption_bars(records: Sequence[Record], archive: Outcomes) -> list[Figure
             x_label="corruption",
             y_label="accuracy (%)",
             panels=(Panel("", tuple(series)),),
+            places=tuple(str(point.x) for point in max((s.points for s in series), key=len)),
             notes=("mean over severities; bars: 95 % intervals over images",),
             provenance=tuple(provenance(ok)),
         )
@@ -52,7 +53,9 @@ def severity_curves(records: Sequence[Record], archive: Outcomes) -> list[Figure
     def lines(found: Found, kind: str) -> tuple[Series, ...]:
         iterations = sorted({k for _, _, k in found})
         return tuple(
-            Series(f"{k}", tuple(_point(s, found[n, s, k]) for n, s, j in sorted(found) if (n, j) == (kind, k)))
+            Series(
+                f"{k}", tuple(_point(s, found[n, s, k]) for n, s, j in sorted(found) if (n, j) == (kind, k))
+            )
             for k in iterations
         )
 
@@ -65,7 +68,9 @@ def iteration_curves(records: Sequence[Record], archive: Outcomes) -> list[Figur
     def lines(found: Found, kind: str) -> tuple[Series, ...]:
         severities = sorted({s for _, s, _ in found})
         return tuple(
-            Series(f"{s}", tuple(_point(k, found[n, t, k]) for n, t, k in sorted(found) if (n, t) == (kind, s)))
+            Series(
+                f"{s}", tuple(_point(k, found[n, t, k]) for n, t, k in sorted(found) if (n, t) == (kind, s))
+            )
             for s in severities
         )
 

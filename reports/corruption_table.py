@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from reports.archive import Outcomes as Reader
+from reports.archive import Outcomes
 from reports.metrics import ALEXNET_ERRORS, Accuracy, MeanAccuracy, mean_error
 from reports.records import Record
 from reports.subjects import failures, labels_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
-from reports.values import Value
 
-Outcomes = dict[str, dict[int, list[float]]]
+Hits = dict[str, dict[int, list[float]]]
 """Kind -> example -> whether it was right, at each severity."""
 
 
-def corruption_tables(records: Sequence[Record], store: Reader) -> list[Table]:
+def corruption_tables(records: Sequence[Record], store: Outcomes) -> list[Table]:
     """Return one table, a row per kind and a column per scored answer, from records of one suite and dataset.
 
     A value is the mean over severities; its interval is over examples, which meet every severity.
@@ -32,8 +31,12 @@ def corruption_tables(records: Sequence[Record], store: Reader) -> list[Table]:
 
     rows = [Row("clean", tuple(clean_accuracy(own[column]) for column in columns))]
     if len(benchmark) == len(ALEXNET_ERRORS):
-        rows.append(Row("mean of the 15", tuple(mean_over(outcomes[column], benchmark) for column in columns)))
-    rows += [Row(kind, tuple(mean_over(outcomes[column], [kind]) for column in columns)) for kind in benchmark]
+        rows.append(
+            Row("mean of the 15", tuple(mean_over(outcomes[column], benchmark) for column in columns))
+        )
+    rows += [
+        Row(kind, tuple(mean_over(outcomes[column], [kind]) for column in columns)) for kind in benchmark
+    ]
     rows += [Row(f"{kind} (extra)", tuple(mean_over(outcomes[c], [kind]) for c in columns)) for kind in extra]
 
     cell = records[0].cell
@@ -44,9 +47,9 @@ def corruption_tables(records: Sequence[Record], store: Reader) -> list[Table]:
     return [Table(title, headings, tuple(rows), tuple(notes), tuple(provenance(ok)))]
 
 
-def hits_by_kind(records: Sequence[Record], store: Reader) -> Outcomes:
+def hits_by_kind(records: Sequence[Record], store: Outcomes) -> Hits:
     """Return the hits on corrupted images in records of one answer."""
-    found: Outcomes = defaultdict(lambda: defaultdict(list))
+    found: Hits = defaultdict(lambda: defaultdict(list))
     for record in records:
         if record.cell.perturbation is not None:
             outcomes = store.read_outcomes(record)
@@ -63,7 +66,7 @@ def clean_accuracy(records: Sequence[Record]) -> Accuracy | None:
     return None if best is None else Accuracy(best.correct, best.n)
 
 
-def mean_over(outcomes: Outcomes, kinds: Sequence[str]) -> Value | None:
+def mean_over(outcomes: Hits, kinds: Sequence[str]) -> MeanAccuracy | None:
     """Return the mean over kinds and severities, of the examples that have met them all."""
     if any(kind not in outcomes for kind in kinds):
         return None
@@ -75,7 +78,7 @@ def mean_over(outcomes: Outcomes, kinds: Sequence[str]) -> Value | None:
     return MeanAccuracy(tuple(shares))
 
 
-def _errors(label: str, outcomes: Outcomes, clean: Accuracy | None) -> list[str]:
+def _errors(label: str, outcomes: Hits, clean: Accuracy | None) -> list[str]:
     """Return the mean error and what of it is due to the corruptions, where all 15 kinds were shown."""
     means = {kind: mean_over(outcomes, [kind]) for kind in outcomes}
     errors = {kind: 1 - mean.share for kind, mean in means.items() if mean is not None}

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from reports.figures import Figure, Panel
+from reports.figures import Figure, Panel, Series, aside, gap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +17,7 @@ OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "
 """Colours that people with any colour vision tell apart (Okabe & Ito 2008); yellow, the palest, last."""
 MARKERS = "osD^vP*X<>"
 HATCHES = ("", "//", "..", "xx", "\\\\", "++", "--", "oo")
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.grid": True,
@@ -52,10 +52,13 @@ def draw(figure: Figure) -> dict[str, bytes]:
     with matplotlib.rc_context(STYLE):
         canvas = _canvas(figure)
         FigureCanvasAgg(canvas)
+        # Finding the places of everything takes most of the time, and they are the same in every format.
+        canvas.draw_without_rendering()
+        canvas.set_layout_engine("none")
         files = {}
         for style, metadata in METADATA.items():
             buffer = io.BytesIO()
-            canvas.savefig(buffer, format=style, metadata=metadata, dpi=200, bbox_inches="tight")
+            canvas.savefig(buffer, format=style, metadata=metadata, dpi=200)
             files[style] = buffer.getvalue()
     return files
 
@@ -78,18 +81,22 @@ def _canvas(figure: Figure) -> Canvas:
     columns = min(len(figure.panels), {"curves": 5 if len(figure.panels) > 6 else 2}.get(figure.kind, 1))
     rows = math.ceil(len(figure.panels) / columns)
     canvas = Canvas(figsize=(WIDTH, _height(figure, columns, rows)), layout="constrained")
-    grid = canvas.subplots(rows, columns, squeeze=False, sharex=figure.kind == "curves", sharey=True)
+    grid = canvas.subplots(rows, columns, squeeze=False, sharex=False, sharey=True)
     axes = list(grid.flat)
     for unused in axes[len(figure.panels) :]:
         unused.remove()
     drawn = axes[: len(figure.panels)]
-    for panel, axis in zip(figure.panels, drawn, strict=True):
+    for position, (panel, axis) in enumerate(zip(figure.panels, drawn, strict=True)):
         axis.set_title(panel.title)
         DRAWERS[figure.kind](figure, panel, axis)
+        if figure.kind != "heat" and position % columns == 0:
+            axis.set_ylabel(figure.y_label)
+        if figure.kind != "heat" and position >= (rows - 1) * columns:
+            axis.set_xlabel(figure.x_label)
+        # The panels above an empty place have nothing below them that says what x is.
+        axis.tick_params(labelbottom=position + columns >= len(drawn))
     canvas.suptitle(figure.title, fontsize=9)
     if figure.kind != "heat":
-        canvas.supxlabel(figure.x_label, fontsize=8)
-        canvas.supylabel(figure.y_label, fontsize=8)
         _legend(figure, canvas, drawn)
     return canvas
 
@@ -103,7 +110,7 @@ def _height(figure: Figure, columns: int, rows: int) -> float:
 
 
 def _legend(figure: Figure, canvas: Canvas, axes: Sequence[Axes]) -> None:
-    handles = {}
+    handles: dict[str, Any] = {}
     for axis in axes:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
@@ -120,16 +127,14 @@ def _legend(figure: Figure, canvas: Canvas, axes: Sequence[Axes]) -> None:
 
 def _draw_curves(figure: Figure, panel: Panel, axis: Axes) -> None:
     names, colour = figure.labels, colours(figure)
-    for series in panel.series:
+    xs = sorted({float(point.x) for series in panel.series for point in series.points})
+    for position, series in enumerate(panel.series):
         k = names.index(series.label)
-        x = [float(point.x) for point in series.points]
-        value = [point.value for point in series.points]
-        below = [point.value - point.low for point in series.points]
-        above = [point.high - point.value for point in series.points]
+        moved = aside(panel, position)
         axis.errorbar(
-            x,
-            value,
-            yerr=(below, above),
+            [float(point.x) + moved for point in series.points],
+            [point.value for point in series.points],
+            yerr=_bars(series),
             label=series.label,
             color=colour[k],
             marker=MARKERS[k % len(MARKERS)],
@@ -138,16 +143,24 @@ def _draw_curves(figure: Figure, panel: Panel, axis: Axes) -> None:
             elinewidth=0.7,
             capsize=1.5,
         )
-    xs = sorted({float(point.x) for series in panel.series for point in series.points})
+    margin = gap(panel) / 3
+    axis.set_xlim(xs[0] - margin, xs[-1] + margin)
     if all(x.is_integer() for x in xs):
         axis.set_xticks(xs)
     if "%" in figure.y_label:
         axis.set_ylim(-3, 103)
 
 
+def _bars(series: Series) -> tuple[list[float], list[float]]:
+    """Return how far the interval of each point goes down and up."""
+    below = [max(0.0, point.value - point.low) for point in series.points]
+    above = [max(0.0, point.high - point.value) for point in series.points]
+    return below, above
+
+
 def _draw_bars(figure: Figure, panel: Panel, axis: Axes) -> None:
     names, colour = figure.labels, colours(figure)
-    places = list(dict.fromkeys(str(point.x) for series in panel.series for point in series.points))
+    places = figure.places
     width = 0.8 / len(panel.series)
     for k, series in enumerate(panel.series):
         offset = (k - (len(panel.series) - 1) / 2) * width
@@ -156,10 +169,7 @@ def _draw_bars(figure: Figure, panel: Panel, axis: Axes) -> None:
             [places.index(str(point.x)) + offset for point in series.points],
             [point.value for point in series.points],
             width,
-            yerr=(
-                [point.value - point.low for point in series.points],
-                [point.high - point.value for point in series.points],
-            ),
+            yerr=_bars(series),
             label=series.label,
             color=colour[position],
             hatch=HATCHES[position % len(HATCHES)],
@@ -174,14 +184,18 @@ def _draw_bars(figure: Figure, panel: Panel, axis: Axes) -> None:
 
 
 def _draw_heat(figure: Figure, panel: Panel, axis: Axes) -> None:
-    places = list(dict.fromkeys(str(point.x) for series in panel.series for point in series.points))
-    found = {(s.label, str(p.x)): p.value for s in panel.series for p in s.points}
-    values = [[found.get((series.label, place), math.nan) for place in places] for series in panel.series]
+    import numpy as np
+
+    places = figure.places
+    found = {(series.label, str(point.x)): point for series in panel.series for point in series.points}
+    most = max(point.n for point in found.values())
+    rows = [[found.get((series.label, place)) for place in places] for series in panel.series]
+    values = [[math.nan if point is None else point.value for point in row] for row in rows]
     image = axis.imshow(values, vmin=0, vmax=100, cmap="cividis", aspect="auto")
-    for row, line in enumerate(values):
-        for column, value in enumerate(line):
-            text, ink = ("-", "black") if math.isnan(value) else (f"{value:.1f}", "white" if value < 55 else "black")
-            axis.text(column, row, text, ha="center", va="center", color=ink, fontsize=7)
+    for (down, across), point in ((at, rows[at[0]][at[1]]) for at in np.ndindex(len(rows), len(places))):
+        text = "-" if point is None else f"{point.value:.1f}" + (f"\nn={point.n}" if point.n < most else "")
+        ink = "white" if point is not None and point.value < 55 else "black"
+        axis.text(across, down, text, ha="center", va="center", color=ink, fontsize=6, linespacing=0.9)
     axis.set_xticks(range(len(places)), places, rotation=35, ha="right", rotation_mode="anchor")
     axis.set_yticks(range(len(panel.series)), [series.label for series in panel.series])
     axis.grid(visible=False)

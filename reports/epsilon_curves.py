@@ -33,7 +33,7 @@ def epsilon_table(records: Sequence[Record], archive: Outcomes) -> list[Table]:
 
 
 def epsilon_figures(records: Sequence[Record], archive: Outcomes) -> list[Figure]:
-    """Return accuracy against epsilon, a line per model, each with as many iterations as it was trained for."""
+    """Return accuracy against epsilon, a line per model, each with the most iterations measured."""
     ok, curves = _curves(records, archive)
     if not curves:
         return []
@@ -135,7 +135,9 @@ def _by_epsilon(curves: dict[Subject, Curve], readout: str) -> tuple[Series, ...
     return tuple(
         Series(
             f"{epsilon:.3g}",
-            tuple(percent_at(row.iterations, curves[row][epsilon]) for row in shown if epsilon in curves[row]),
+            tuple(
+                percent_at(row.iterations, curves[row][epsilon]) for row in shown if epsilon in curves[row]
+            ),
         )
         for epsilon in epsilons
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 from reports.metrics import Accuracy, MeanAccuracy
@@ -50,6 +51,8 @@ class Figure:
     """What tells the series apart."""
     is_ordered: bool = False
     """Whether the series are steps of one quantity, to be told apart by a scale of colours."""
+    places: tuple[str, ...] = ()
+    """The order of bars or of the columns of a heat map, whose places are names."""
     notes: tuple[str, ...] = ()
     provenance: tuple[str, ...] = ()
 
@@ -57,6 +60,22 @@ class Figure:
     def labels(self) -> list[str]:
         """The series of all panels, in the order in which they first appear."""
         return list(dict.fromkeys(series.label for panel in self.panels for series in panel.series))
+
+
+SPREAD = 0.24
+"""How far apart the points of one x may be drawn, as a share of the distance to the next x."""
+
+
+def gap(panel: Panel) -> float:
+    """Return the smallest distance between two x of curves; 1 if there is only one."""
+    xs = sorted({float(point.x) for series in panel.series for point in series.points})
+    return min((after - before for before, after in pairwise(xs)), default=1.0)
+
+
+def aside(panel: Panel, position: int) -> float:
+    """Return how far a curve is moved along x, so that intervals do not hide each other."""
+    last = len(panel.series) - 1
+    return gap(panel) * SPREAD * (position - last / 2) / max(1, last)
 
 
 def percent_at(x: float | str, value: Accuracy | MeanAccuracy | Share) -> Point:

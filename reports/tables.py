@@ -85,7 +85,10 @@ def to_markdown(table: Table) -> str:
 
 def to_latex(table: Table) -> str:
     """Return a LaTeX table environment; it needs the package booktabs and nothing else."""
-    header = [*_latex_groups(table.columns), ["", *(_latex_escape(c.under or c.heading) for c in table.columns)]]
+    header = [
+        *_latex_groups(table.columns),
+        ["", *(_latex_escape(c.under or c.heading) for c in table.columns)],
+    ]
     lines = [
         r"\begin{table}",
         r"\centering\scriptsize\setlength{\tabcolsep}{3pt}",
@@ -103,7 +106,7 @@ def to_latex(table: Table) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """Return one line per value: table, row, column, unit, value, its interval, correct, n; percent or points."""
+    """Return one line per value with its unit, interval and counts; what is missing has none."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["table", "row", "column", *CSV_FIELDS])

@@ -122,29 +122,25 @@ def fields(value: Value) -> Fields:
     """Return a value as data; `value`, `low` and `high` are in `unit`."""
     match value:
         case Claim():
-            low, high = value.interval
-            return _fields("percent, published", value.percent, 100 * low, 100 * high, n=value.n)
+            return _fields("percent, published", value.percent, _percent(value.interval), value.n)
         case Points():
             return _fields("points", value.points) | {"is_clear": value.is_clear}
         case Mean():
-            return _fields("mean", value.mean, *(value.interval or ()), n=value.n, digits=6)
+            return _fields("mean", value.mean, value.interval, value.n, digits=6)
         case Remark():
             return {"unit": "words", "value": value.text, "details": value.details}
-    low, high = value.interval
-    numbers = _fields("percent", 100 * value.share, 100 * low, 100 * high, n=value.n)
+    numbers = _fields("percent", 100 * value.share, _percent(value.interval), value.n)
     if isinstance(value, Doubted):
         numbers |= {"is_doubted": True}
     return numbers if isinstance(value, Share) else numbers | {"correct": round(value.correct, 6)}
 
 
+def _percent(interval: Interval) -> Interval:
+    return Interval(100 * interval.low, 100 * interval.high)
+
+
 def _fields(
-    unit: str,
-    value: float,
-    low: float | None = None,
-    high: float | None = None,
-    n: int | None = None,
-    digits: int = 2,
+    unit: str, value: float, interval: Interval | None = None, n: int | None = None, digits: int = 2
 ) -> Fields:
-    bounds = (None if bound is None else round(bound, digits) for bound in (low, high))
-    low, high = bounds
+    low, high = (None, None) if interval is None else (round(bound, digits) for bound in interval)
     return {"unit": unit, "value": round(value, digits), "low": low, "high": high, "n": n}

@@ -140,9 +140,7 @@ def card(results: tuple[Path, ...], card_file: Path) -> None:
 
 
 @click.command("list")
-@click.argument(
-    "kind", type=click.Choice(["models", "suites", "attacks", "datasets", "tables", "figures"])
-)
+@click.argument("kind", type=click.Choice(["models", "suites", "attacks", "datasets", "tables", "figures"]))
 def list_(kind: str) -> None:
     """List models, suites, attacks, datasets, tables or figures.
 

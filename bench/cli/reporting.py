@@ -27,9 +27,7 @@ if TYPE_CHECKING:
     type=click.Choice(["markdown", "latex", "csv", "json"]),
     help="Of printed tables.",
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="File or folder to write instead of printing."
-)
+@click.option("--out", type=click.Path(path_type=Path), help="File or folder to write instead of printing.")
 @click.option(
     "--check",
     type=click.Path(path_type=Path, file_okay=False),
@@ -76,7 +74,9 @@ def report(
         for path in reporting.write_all(archive, _wanted(out, "--all")):
             click.echo(path)
     elif figure:
-        for path in reporting.write_figures(reporting.named_figures(archive, figure), _wanted(out, "--figure")):
+        for path in reporting.write_figures(
+            reporting.named_figures(archive, figure), _wanted(out, "--figure")
+        ):
             click.echo(path)
     else:
         _print_tables(archive, table, style, out)
@@ -104,7 +104,9 @@ def _check(archive: Archive, folder: Path) -> None:
     for line in lines:
         click.echo(line)
     if lines:
-        click.echo(f"{len(lines)} files differ; `bench report RESULTS --all --out {folder}` mends them", err=True)
+        click.echo(
+            f"{len(lines)} files differ; `bench report RESULTS --all --out {folder}` mends them", err=True
+        )
         sys.exit(1)
 
 

@@ -35,7 +35,8 @@ def epsilon(evidence: Evidence) -> Finding:
     ladders: dict[frozenset[tuple[str, Setting]], list[Record]] = {}
     for record in evidence.climbs:
         ladders.setdefault(_settings_but(record, {"epsilon", "step_size"}), []).append(record)
-    ladder = sorted(max(ladders.values(), key=len, default=[]), key=lambda r: threat_of(r.cell).epsilon)
+    longest = max(ladders.values(), key=lambda ladder: len(ladder), default=[])
+    ladder = sorted(longest, key=_epsilon)
     if len(ladder) < 2:
         return not_run("one epsilon only")
     tests = [(b, _paired(evidence, b, a)) for a, b in pairwise(ladder)]

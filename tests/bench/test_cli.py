@@ -109,7 +109,7 @@ def test_a_run_ends_with_the_table_and_a_second_one_does_nothing(
         assert text in first.stdout
 
 
-@pytest.mark.parametrize("style", ["markdown", "latex", "csv"])
+@pytest.mark.parametrize("style", ["markdown", "latex", "csv", "json"])
 def test_reports_print_what_the_run_printed(model: str, tmp_path: Path, style: str) -> None:
     """Markdown on standard output equals the run's; every format can go to a file."""
     results = tmp_path / "results"

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from itertools import product
 
 import pytest
 
 from attacks import ATTACKS, build
 from bench import suites
-from bench.errors import UnknownName
+from bench.errors import BenchError, UnknownName
 from bench.suites import Request, Scored, Sizes
 from reports.cell import Cell
 
@@ -77,6 +78,44 @@ def test_the_strict_suite_crosses_targets_and_readouts() -> None:
     }
     assert sum(cell.is_transfer for cell in cells) == 2
     assert sum(cell.perturbation is None for cell in cells) == 2
+
+
+def test_the_curves_know_every_iteration_count() -> None:
+    """Each epsilon on the first pass, read after 0, 1 and 2 iterations, and end to end for 1 and for 2."""
+    cells = planned("epsilons", "fashion_mnist")
+    attacked = [cell for cell in cells if cell.perturbation]
+    epsilons = {cell.perturbation.settings["epsilon"] for cell in attacked}
+    answers = {(c.attack_target, c.attack_iterations, c.iterations, c.readout) for c in attacked}
+
+    assert sorted(epsilons) == pytest.approx([0.02 * k for k in range(1, 11)])
+    assert max(planned("epsilons"), key=_epsilon).perturbation.settings["epsilon"] == pytest.approx(16 / 255)
+    assert answers == {
+        *(("first", 0, *reading) for reading in ((0, "last"), *product((1, 2), ("last", "avg")))),
+        *(("e2e", k, k, readout) for k, readout in product((1, 2), ("last", "avg"))),
+    }
+    assert len(attacked) == len(epsilons) * len(answers)
+
+
+def _epsilon(cell: Cell) -> float:
+    return cell.perturbation.settings["epsilon"] if cell.perturbation else 0.0
+
+
+def test_consistency_is_looked_at_on_three_kinds_of_images() -> None:
+    """Clean, corrupted and attacked, after every iteration; the attacker end to end unrolls them all."""
+    cells = planned("consistency")
+    kinds = {cell.perturbation.kind if cell.perturbation else None for cell in cells}
+    attackers = {(c.attack_target, c.attack_iterations) for c in cells if c.source}
+
+    assert kinds == {None, "corruption", "attack"}
+    assert attackers == {("first", 0), ("e2e", 2)}
+    assert {cell.iterations for cell in cells} == {0, 1, 2}
+    assert {(cell.probe, cell.readout) for cell in cells} == {("consistency", "last")}
+
+
+def test_consistency_needs_feedback() -> None:
+    """A plain network is refused in one line."""
+    with pytest.raises(BenchError, match="model has no feedback whose consistency"):
+        planned("consistency", iterations=0)
 
 
 def test_a_network_without_feedback_is_attacked_once() -> None:

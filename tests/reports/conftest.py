@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from reports.archive import Archive, Published
 from reports.cell import Cell, Perturbation
-from reports.records import Provenance, Record
+from reports.records import Provenance, Record, Store
 
 PROVENANCE = Provenance(
     revision=None,
@@ -70,14 +72,12 @@ def record() -> Callable[..., Record]:
     def made(attack: str | None, correct: int, n: int = 100, **changes: object) -> Record:
         own = {
             k: changes.pop(k)
-            for k in ("status", "error", "nonfinite", "largest_linf", "label")
+            for k in ("status", "error", "nonfinite", "largest_linf", "label", "provenance")
             if k in changes
         }
         cell = made_cell(attack, examples=n, **changes)
-        fields = {"label": "CNN-F", "status": "ok", "largest_linf": 0.03} | own
-        return Record(
-            key=cell.key, cell=cell, n=n, correct=correct, seconds=1.0, provenance=PROVENANCE, **fields
-        )
+        usual = {"label": "CNN-F", "status": "ok", "largest_linf": 0.03, "provenance": PROVENANCE}
+        return Record(key=cell.key, cell=cell, n=n, correct=correct, seconds=1.0, **(usual | own))
 
     return made
 
@@ -86,3 +86,73 @@ def outcomes(is_correct: list[bool]) -> pd.DataFrame:
     """Return per-example outcomes with these hits and misses."""
     hits = pd.array(is_correct, dtype="bool")
     return pd.DataFrame({"example": range(len(is_correct)), "label": 0, "prediction": 0, "is_correct": hits})
+
+
+def attack_on(
+    name: str, target: str, epsilon: float, iterations: int, steps: int = 40, **changes: object
+) -> dict[str, object]:
+    """Return the fields of a cell attacked through the scored model itself."""
+    settings = {"norm": "linf", "epsilon": epsilon, "steps": steps}
+    return {
+        "perturbation": Perturbation(kind="attack", name=name, backend="native", settings=settings),
+        "source": "cnnf_cifar",
+        "source_weights": "a" * 64,
+        "attack_target": target,
+        "attack_iterations": 0 if target == "first" else iterations,
+        "iterations": iterations,
+    } | changes
+
+
+@pytest.fixture
+def stored(record, tmp_path: Path) -> Callable[..., Archive]:
+    """Return a function from hits per example and cell fields to an archive in a folder of its own."""
+    folders = (tmp_path / f"results{k}" for k in range(100))
+
+    def kept(*cells: tuple[list[bool], dict[str, object]], published: Published | None = None) -> Archive:
+        folder = next(folders)
+        for hits, fields in cells:
+            own = dict(fields)
+            measures = own.pop("measures", {})
+            predictions = own.pop("predictions", [0] * len(hits))
+            made = record(own.pop("attack", None), sum(hits), len(hits), **own)
+            table = outcomes(hits).assign(prediction=predictions, **measures)
+            Store(folder).append(made, table)
+        return Archive.of([folder], published)
+
+    return kept
+
+
+@pytest.fixture
+def everything(stored) -> Archive:
+    """Return a little of every suite, of a model whose name is an attack on the page."""
+    hostile = {"label": "</script><script>alert(1)</script>", "model": "evil", "weights": "e" * 64}
+    settings = {"severity": 3, "family": "cifar"}
+    cells: list[tuple[list[bool], dict[str, object]]] = [
+        ([True, True, False, True], {}),
+        ([True, False, False, True], attack_on("pgd", "first", 0.03, 2)),
+        ([False, True, False, True], attack_on("pgd", "e2e", 0.03, 2)),
+        ([True, True, False, False], hostile),
+    ]
+    for iterations in (0, 1, 2):
+        own = {"iterations": iterations}
+        cells.append(([True] * 4, {**own, "suite": "epsilons"}))
+        cells.append(([False, True] * 2, {**attack_on("pgd", "first", 0.1, iterations), "suite": "epsilons"}))
+        cells.append(([True] * 4, {**own, "suite": "corruptions"}))
+        for kind in ("fog", "gaussian_noise", "saturate"):
+            done = Perturbation(kind="corruption", name=kind, backend="native", settings=settings)
+            cells.append(([True, False] * 2, {**own, "suite": "corruptions", "perturbation": done}))
+        probed = {"probe": "consistency", "suite": "consistency", "measures": {"mismatch": [0.5, 0.6]}}
+        cells.append(([True, True], {**own, **probed, "predictions": [iterations, 0]}))
+    return stored(*cells)
+
+
+@pytest.fixture
+def little(stored) -> Archive:
+    """Return attacks and curves against epsilon, which give two figures."""
+    cells: list[tuple[list[bool], dict[str, object]]] = [
+        ([True, False, False, True], attack_on("pgd", "first", 0.03, 2)),
+        ([False, True, False, True], attack_on("pgd", "e2e", 0.03, 2)),
+        ([True] * 4, {"iterations": 1, "suite": "epsilons"}),
+        ([False, True] * 2, {**attack_on("pgd", "first", 0.1, 1), "suite": "epsilons"}),
+    ]
+    return stored(*cells)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,19 @@ from reports.catalogue import tables_of
 from reports.cnnf_paper import worst_case
 from reports.metrics import Accuracy
 from reports.records import Store
-from reports.tables import Column, Row, Table, render, to_csv, to_latex, to_markdown, to_terminal
+from reports.tables import (
+    MISSING,
+    Column,
+    Row,
+    Table,
+    as_data,
+    render,
+    to_csv,
+    to_latex,
+    to_markdown,
+    to_terminal,
+)
+from reports.values import Claim, Points
 
 from .conftest import outcomes
 
@@ -53,12 +67,13 @@ def paper(record) -> list:
 
 
 def test_the_papers_table(paper, golden, tmp_path: Path) -> None:
-    """The table of the paper from records of its numbers, in all three formats, read by a person."""
+    """The table of the paper from records of its numbers, in all formats, read by a person."""
     tables = tables_of(paper, Store(tmp_path))
 
     golden("cnnf_cifar.md", render(tables, "markdown"))
     golden("cnnf_cifar.tex", render(tables, "latex"))
     golden("cnnf_cifar.csv", render(tables, "csv"))
+    golden("cnnf_cifar.json", render(tables, "json"))
 
 
 def test_the_published_numbers_fail_the_masking_check(paper, tmp_path: Path) -> None:
@@ -107,6 +122,8 @@ def test_missing_and_failed_cells_are_dashes(record, tmp_path: Path) -> None:
     assert table.rows[0].values == (Accuracy(9, 10), None, None, None, None, None, None)
     assert any("1 cells failed" in note and "RuntimeError: no" in note for note in table.notes)
     assert "| - " in to_markdown(table)
+    assert f"- {MISSING}" in to_markdown(table)
+    assert as_data(table)["rows"][0]["values"][1:] == [None] * 6
 
 
 def test_most_examples_win(record, tmp_path: Path) -> None:
@@ -166,8 +183,8 @@ def test_names_cannot_break_a_latex_table() -> None:
     """Every special character of TeX is escaped."""
     text = to_latex(HOSTILE)
 
-    assert r"r|1\textbackslash{} \_\{x\}\textasciicircum{}\textasciitilde{}\#" in text
-    assert r"a|b\_c \& 50 \% *x* [a](b)" in text
+    assert r"r\textbar{}1\textbackslash{} \_\{x\}\textasciicircum{}\textasciitilde{}\#" in text
+    assert r"a\textbar{}b\_c \& 50 \% *x* {[}a](b)" in text
     assert r"\$h\$" in text
 
 
@@ -177,7 +194,7 @@ def test_csv_holds_counts_and_intervals() -> None:
 
     assert len(rows) == 1
     assert rows[0]["row"] == HOSTILE.rows[0].label
-    assert (rows[0]["accuracy"], rows[0]["correct"], rows[0]["n"]) == ("50.00", "1", "2")
+    assert (rows[0]["value"], rows[0]["correct"], rows[0]["n"]) == ("50.0", "1", "2")
 
 
 def test_the_terminal_shows_names_as_they_are() -> None:
@@ -191,3 +208,50 @@ def test_the_terminal_shows_names_as_they_are() -> None:
     assert "[bold]t" in text
     assert "[red]r" in text
     assert "50.0" in text
+
+
+GROUPED = Table(
+    "[g] <t>",
+    (
+        Column("clean", is_attack=False),
+        Column("more"),
+        Column("PGD (first)", group="PGD", under="first"),
+        Column("PGD (e2e)", group="PGD", under="e2e"),
+        Column("min", is_attack=False),
+    ),
+    (Row("[row]", (Accuracy(1, 2), None, Points(-1.5, is_clear=True), Claim(50.0, 10), None)),),
+    ("50 % & _more_ {braces} ~ ^ \\ # $",),
+)
+
+
+def test_columns_stand_under_their_group() -> None:
+    """In LaTeX a group spans its columns and nothing else, with a rule under it."""
+    lines = to_latex(GROUPED).splitlines()
+
+    assert r" &  &  & \multicolumn{2}{c}{PGD} &  \\" in lines
+    assert r"\cmidrule(lr){4-5}" in lines
+    assert r" & clean & more & first & e2e & min \\" in lines
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs a TeX engine")
+def test_latex_compiles_as_it_is(paper, tmp_path: Path) -> None:
+    """With booktabs and nothing else, whatever the names."""
+    tables = [*tables_of(paper, Store(tmp_path)), HOSTILE, GROUPED]
+    document = r"\documentclass{article}\usepackage{booktabs}\begin{document}"
+    (tmp_path / "t.tex").write_text(f"{document}\n{render(tables, 'latex')}\n" + r"\end{document}")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_values_say_what_they_are() -> None:
+    """A difference has its sign and its mark, a claim is called published; JSON and CSV name the units."""
+    (row,) = as_data(GROUPED)["rows"]
+    lines = list(csv.DictReader(io.StringIO(to_csv(GROUPED))))
+
+    assert r"-1.5\*" in to_markdown(GROUPED)
+    assert "50.0 published" in to_markdown(GROUPED)
+    assert row["values"][1] is None
+    assert row["values"][2]["is_clear"] is True
+    assert [line["unit"] for line in lines] == ["percent", "points", "percent, published"]

@@ -1,0 +1,85 @@
+"""One line per answer and suite: what a reader compares first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reports.archive import Archive
+from reports.attacks_run import attack_name, attacked
+from reports.catalogue import groups
+from reports.cnnf_paper import worst_case
+from reports.corruption_table import clean_accuracy, hits_by_kind, mean_over
+from reports.metrics import Accuracy
+from reports.records import Record
+from reports.subjects import Subject, subject, subjects
+from reports.values import Value
+
+
+@dataclass(frozen=True)
+class Line:
+    """What one answer reaches under one suite; None where nothing was measured."""
+
+    answer: Subject
+    suite: str
+    dataset: str
+    seed: int
+    checkpoint: str
+    clean: Accuracy | None
+    weakest: Accuracy | None
+    """The lowest mean accuracy over attacks."""
+    weakest_attack: str
+    worst_case: Accuracy | None
+    """What survives every attack, example by example."""
+    corrupted: Value | None
+    """Mean over the kinds and severities of corruption that were shown."""
+
+
+def overview(archive: Archive) -> list[Line]:
+    """Return the lines of all suites but those that measure something else than answers.
+
+    Raises:
+        RecordError: If outcomes are missing or damaged.
+    """
+    lines = []
+    for (suite, _, dataset, seed), group in groups(archive.records).items():
+        ok = [r for r in group if r.status == "ok" and r.cell.probe is None]
+        for row in subjects(ok):
+            own = [record for record in ok if subject(record) == row]
+            lines.append(_line(row, suite, dataset, seed, own, archive))
+    return lines
+
+
+def _line(
+    row: Subject, suite: str, dataset: str, seed: int, records: Sequence[Record], archive: Archive
+) -> Line:
+    # Attacks at several radii have no single minimum.
+    under_attack = attacked(records) if _radii(records) == 1 else []
+    weakest = min(under_attack, key=lambda record: record.correct / record.n, default=None)
+    hits = hits_by_kind([r for r in records if _is_corrupted(r)], archive)
+    return Line(
+        answer=row,
+        suite=suite,
+        dataset=dataset,
+        seed=seed,
+        checkpoint=records[0].provenance.checkpoint,
+        clean=clean_accuracy(records),
+        weakest=Accuracy(weakest.correct, weakest.n) if weakest else None,
+        weakest_attack=_name(weakest) if weakest else "",
+        worst_case=worst_case(under_attack, archive),
+        corrupted=mean_over(hits, sorted(hits)) if hits else None,
+    )
+
+
+def _radii(records: Sequence[Record]) -> int:
+    return len({r.cell.perturbation.settings["epsilon"] for r in attacked(records) if r.cell.perturbation})
+
+
+def _is_corrupted(record: Record) -> bool:
+    return record.cell.perturbation is not None and record.cell.perturbation.kind == "corruption"
+
+
+def _name(record: Record) -> str:
+    done = record.cell.perturbation
+    knows = f"from {record.cell.source}" if record.cell.is_transfer else record.cell.attack_target
+    return f"{attack_name(done)} ({knows})" if done else ""

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from reports.attack_matrix import attack_map, attack_matrix
+from reports.catalogue import TABLES, made
+from reports.metrics import Accuracy
+from reports.tables import render
+from reports.values import Points
+
+from .conftest import attack_on
+
+
+def halves(stored):
+    """Return the records of two attacks that each break another half of 40 images, and of one on four."""
+    first, second = [True] * 20 + [False] * 20, [False] * 20 + [True] * 20
+    return stored(
+        ([True] * 40, {}),
+        (first, attack_on("pgd", "first", 0.03, 2)),
+        (second, attack_on("pgd", "e2e", 0.03, 2)),
+        ([True] * 40, attack_on("pgd", "e2e", 0.03, 2, source="cnn_cifar", source_weights="b" * 64)),
+        ([True] * 4, attack_on("spsa", "e2e_avg", 0.03, 2, steps=7)),
+    )
+
+
+def test_the_matrix(stored, golden) -> None:
+    """Every attack and target, min and worst case beside each other, as read by a person."""
+    archive = halves(stored)
+    tables = [table for _, shown in made(TABLES, "matrix", archive) for table in shown]
+
+    golden("attack_matrix.md", render(tables, "markdown"))
+    golden("attack_matrix.tex", render(tables, "latex"))
+
+
+def test_a_flattering_minimum_is_pointed_out(stored) -> None:
+    """Half survive each attack and nobody both: 50 points, far outside the intervals."""
+    archive = halves(stored)
+    (table,) = attack_matrix(archive.records, archive)
+    *_, minimum, worst, flattery = table.rows[0].values
+
+    assert (minimum, worst) == (Accuracy(20, 40), Accuracy(0, 40))
+    assert flattery == Points(50.0)
+    assert any("the minimum over attacks (50.0 %) flatters it: 0.0 % survive" in n for n in table.notes)
+
+
+def test_an_honest_minimum_is_left_alone(stored) -> None:
+    """Where one attack breaks all that the others do, min and worst case agree and nothing is said."""
+    archive = stored(
+        ([True, False], attack_on("pgd", "first", 0.03, 2)), ([True, True], attack_on("pgd", "e2e", 0.03, 2))
+    )
+    (table,) = attack_matrix(archive.records, archive)
+
+    assert table.rows[0].values[-1] == Points(0.0)
+    assert not any("flatters" in note for note in table.notes)
+
+
+def test_the_map_shows_what_the_table_says(stored) -> None:
+    """A row an answer, a column an attack; what was not run has no point."""
+    archive = halves(stored)
+    (figure,) = attack_map(archive.records, archive)
+    (row,) = figure.panels[0].series
+
+    assert figure.places == (
+        "PGD-40 (first)",
+        "PGD-40 (e2e)",
+        "PGD-40 (from cnn_cifar)",
+        "SPSA-7 (e2e_avg)",
+        "worst case",
+    )
+    assert [point.value for point in row.points] == [50.0, 50.0, 100.0, 100.0, 0.0]
+    assert row.points[3].n == 4
+
+
+def test_clean_images_alone_have_no_matrix(stored) -> None:
+    """There is nothing to show."""
+    archive = stored(([True], {}))
+
+    assert attack_matrix(archive.records, archive) == []
+    assert attack_map(archive.records, archive) == []

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import io
+
+import matplotlib
+import pytest
+from PIL import Image
+
+from reports.catalogue import FIGURES
+from reports.drawing import OKABE_ITO, colours, draw
+from reports.figures import Figure, Panel, Point, Series, as_data, aside
+from reports.writing import all_figures
+
+
+def figure(count: int = 2, kind: str = "curves", panels: int = 1, **changes: object) -> Figure:
+    """Return a figure of some lines through the same points."""
+    points = tuple(Point(f"k{x}" if kind != "curves" else x, 50, 40, 60, 9) for x in range(3))
+    series = tuple(Series(f"line {k}", points) for k in range(count))
+    fields = {"places": ("k0", "k1", "k2")} if kind != "curves" else {}
+    drawn = tuple(Panel(f"panel {k}", series) for k in range(panels))
+    return Figure("title", kind, "x (unit)", "y (%)", drawn, **(fields | changes))
+
+
+@pytest.mark.parametrize(("kind", "panels"), [("curves", 1), ("curves", 7), ("bars", 1), ("heat", 1)])
+def test_every_kind_is_drawn_in_every_format(kind: str, panels: int) -> None:
+    """PDF, SVG with real text, and PNG with something on it."""
+    files = draw(figure(kind=kind, panels=panels))
+    picture = Image.open(io.BytesIO(files["png"])).convert("L")
+
+    assert files["pdf"].startswith(b"%PDF-")
+    assert b"y (%)" in files["svg"]
+    assert files.keys() == {"pdf", "svg", "png"}
+    assert picture.width > 1000
+    assert picture.getextrema()[0] < 100
+
+
+def test_the_same_figure_is_the_same_files() -> None:
+    """No date and no random name is in them."""
+    first, second = draw(figure()), draw(figure())
+
+    assert first == second
+    assert not any(b"CreationDate" in content or b"dc:date" in content for content in first.values())
+
+
+def test_drawing_leaves_matplotlib_as_it_was() -> None:
+    """A person's own settings survive a report."""
+    before = dict(matplotlib.rcParams)
+    draw(figure())
+
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_lines_differ_in_colour_and_in_marker() -> None:
+    """Few are told apart by a palette for any colour vision, many and ordered ones by a scale."""
+    assert colours(figure(3)) == list(OKABE_ITO[:3])
+    for many in (figure(12), figure(4, is_ordered=True)):
+        assert len(set(colours(many))) == len(many.labels)
+        assert not set(colours(many)) & set(OKABE_ITO)
+
+
+def test_intervals_stand_side_by_side() -> None:
+    """Lines through the same points are moved apart, evenly and by less than half the way to the next x."""
+    panel = figure(3).panels[0]
+    moved = [aside(panel, position) for position in range(3)]
+
+    assert moved == pytest.approx([-0.12, 0, 0.12])
+    assert aside(figure(1).panels[0], 0) == 0
+
+
+def test_the_data_of_a_figure_is_all_that_is_drawn(everything) -> None:
+    """Each has its values, its intervals around them, n, and where they are from."""
+    figures = all_figures(everything)
+
+    assert {name.split("_")[0] for name in figures} == FIGURES.keys()
+    for found in figures.values():
+        assert any("sha256" in note for note in as_data(found)["notes"])
+        for panel in found.panels:
+            for point in (point for series in panel.series for point in series.points):
+                assert point.low <= point.value <= point.high
+                assert point.n > 0
