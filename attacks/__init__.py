@@ -6,15 +6,15 @@ from typing import Any
 from attacks.advertorch_backend import AdvertorchPGD, AdvertorchSPSA
 from attacks.ascent import Attack
 from attacks.draws import Draws
-from attacks.noise import UniformNoise
+from attacks.noise import Noise
 from attacks.pgd import PGD
 from attacks.spsa import SPSA
 from attacks.threat import ThreatModel
 
-__all__ = ["ATTACKS", "PGD", "SPSA", "Attack", "Draws", "ThreatModel", "UniformNoise", "build"]
+__all__ = ["ATTACKS", "PGD", "SPSA", "Attack", "Draws", "Noise", "ThreatModel", "build"]
 
 ATTACKS: dict[str, dict[str, Callable[..., Attack]]] = {
-    "native": {"pgd": PGD, "spsa": SPSA, "uniform_noise": UniformNoise},
+    "native": {"pgd": PGD, "spsa": SPSA, "noise": Noise},
     "advertorch": {"pgd": AdvertorchPGD, "spsa": AdvertorchSPSA},
 }
 """Backend -> name -> class."""

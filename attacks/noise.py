@@ -1,4 +1,4 @@
-"""Random noise of the size of an attack: the floor that every attack must beat."""
+"""Random noise: the floor that every attack should exceed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from attacks.threat import ThreatModel
 
 
 @dataclass(frozen=True)
-class UniformNoise:
-    """One point drawn uniformly from the ball, whatever the classifier says.
+class Noise:
+    """A random perturbation of the largest size allowed: random signs under linf, the sphere under l2.
 
     Attributes:
         threat: Allowed perturbations.
@@ -26,4 +26,7 @@ class UniformNoise:
 
     def __call__(self, classifier: Classifier, images: Images, labels: Labels, draws: Draws) -> Images:
         """Perturb; see `attacks.ascent.Attack`."""
-        return self.threat.random_start(images, draws)
+        shape = images.shape[1:]
+        direction = draws.signs(shape) if self.threat.norm == "linf" else draws.normal(shape)
+        step = self.threat.epsilon * self.threat.steepest(direction)
+        return self.threat.project(images + step, images)

@@ -42,10 +42,10 @@ def spsa(request: Request, epsilon: float, learning_rate: float, samples: int = 
     return Perturbation(kind="attack", name="spsa", backend=request.backend, settings=settings)
 
 
-def uniform_noise(request: Request, epsilon: float) -> Perturbation:
-    """Return a random point of the l-infinity ball; only we have it, whatever the backend of the attacks."""
+def noise(request: Request, epsilon: float) -> Perturbation:
+    """Return a random corner of the l-infinity ball; only we have it, whatever the backend of the attacks."""
     settings: dict[str, Setting] = {"norm": "linf", "epsilon": epsilon}
-    return Perturbation(kind="attack", name="uniform_noise", backend="native", settings=settings)
+    return Perturbation(kind="attack", name="noise", backend="native", settings=settings)
 
 
 def scored_cells(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.suites.cells import cell_of, pgd, scored_cells, spsa, uniform_noise
+from bench.suites.cells import cell_of, noise, pgd, scored_cells, spsa
 from bench.suites.protocols import (
     REACH,
     SPSA_STEPS,
@@ -26,8 +26,7 @@ def _verdict(suite: str, request: Request) -> Iterator[Cell]:
     examples, few, epsilon = request.sizes.examples, request.sizes.spsa_examples, request.protocol.epsilon
     yield from scored_cells(suite, request, examples, None, "first", None)
     yield from _inspections(suite, request)
-    noise = uniform_noise(request, epsilon)
-    yield from scored_cells(suite, request, examples, noise, "first", request.scored)
+    yield from scored_cells(suite, request, examples, noise(request, epsilon), "first", request.scored)
     reference = climb(request, epsilon)
     if request.source is not None:
         yield from scored_cells(suite, request, examples, reference, "first", request.source)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 GRADIENT_FREE = {"spsa", "square"}
 """Attacks that ask the model for answers only."""
-NOISE = {"uniform_noise"}
+NOISE = {"noise"}
 """Attacks that do not ask the model at all."""
 
 Standing = dict[int, bool]
