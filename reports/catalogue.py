@@ -15,6 +15,7 @@ from reports.corruption_figures import corruption_bars, iteration_curves, severi
 from reports.corruption_table import corruption_tables
 from reports.epsilon_curves import epsilon_figures, epsilon_table, iteration_figures
 from reports.figures import Figure
+from reports.leaderboard import leaderboard
 from reports.published import beside_published
 from reports.records import Record, Store
 from reports.tables import Table
@@ -44,6 +45,9 @@ TABLES: dict[str, Kind[Table]] = {
     "corruptions": Kind("accuracy by corruption", ("corruptions",), corruption_tables),
     "consistency": Kind("CNN-F's self-consistency", ("consistency",), consistency_tables),
     "verdict": Kind("whether the numbers can be believed", ("verdict",), verdict_tables),
+    "leaderboard": Kind(
+        "RobustBench's columns", (*ATTACKS, "autoattack", "strongest", "verdict"), leaderboard
+    ),
 }
 """Name -> table. The first that shows a suite is what `bench report` prints of it."""
 FIGURES: dict[str, Kind[Figure]] = {

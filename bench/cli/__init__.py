@@ -10,6 +10,7 @@ import warnings
 import click
 
 from bench.cli.common import SETTINGS, Group
+from bench.cli.exporting import export
 from bench.cli.making import corrupt, train
 from bench.cli.measuring import card, list_, run
 from bench.cli.reporting import report
@@ -29,5 +30,5 @@ def main() -> None:
     warnings.showwarning = lambda message, *_, **__: click.echo(f"Warning: {message}", err=True)
 
 
-for command in (run, report, corrupt, train, card, list_):
+for command in (run, report, export, corrupt, train, card, list_):
     main.add_command(command)
