@@ -109,7 +109,7 @@ def texts(value: Value) -> Texts:
             interval = () if value.interval is None else ("[{:.3f}, {:.3f}]".format(*value.interval),)
             return Texts(f"{value.mean:.3f}", (*interval, f"n={value.n}"))
         case Remark():
-            return Texts(value.text, (value.details,) if value.details else ())
+            return Texts(value.text, (f"({value.details})",) if value.details else ())
     low, high = value.interval
     mark = DAGGER if isinstance(value, Doubted) else ""
     return Texts(f"{100 * value.share:.1f}{mark}", (f"[{100 * low:.1f}, {100 * high:.1f}]", f"n={value.n}"))
