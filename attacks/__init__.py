@@ -7,14 +7,15 @@ from attacks.advertorch_backend import AdvertorchPGD, AdvertorchSPSA
 from attacks.ascent import Attack
 from attacks.bim import TargetedBIM
 from attacks.draws import Draws
+from attacks.noise import Noise
 from attacks.pgd import PGD
 from attacks.spsa import SPSA
 from attacks.threat import ThreatModel
 
-__all__ = ["ATTACKS", "PGD", "SPSA", "Attack", "Draws", "TargetedBIM", "ThreatModel", "build"]
+__all__ = ["ATTACKS", "PGD", "SPSA", "Attack", "Draws", "Noise", "TargetedBIM", "ThreatModel", "build"]
 
 ATTACKS: dict[str, dict[str, Callable[..., Attack]]] = {
-    "native": {"pgd": PGD, "spsa": SPSA, "targeted_bim": TargetedBIM},
+    "native": {"pgd": PGD, "spsa": SPSA, "noise": Noise, "targeted_bim": TargetedBIM},
     "advertorch": {"pgd": AdvertorchPGD, "spsa": AdvertorchSPSA},
 }
 """Backend -> name -> class."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import warnings
 from typing import Any
 
 from bench.errors import BenchError
@@ -27,6 +28,32 @@ def enable_advertorch() -> None:
         importlib.import_module("advertorch.attacks")
     except ImportError as error:
         raise BenchError(f"the attack backend advertorch cannot be imported: {error}") from error
+
+
+def enable_robustbench() -> None:
+    """Make `import robustbench` work as it comes from PyPI.
+
+    robustbench 1.1.1 (2025) imports `autoattack` but depends on pyautoattack, whose module has that name; the
+    one is put in the other's place. Ends when robustbench imports what it depends on. It also imports
+    `pkg_resources`, which setuptools 82 removed: the extra asks for setuptools below 82, until robustbench
+    uses importlib.resources.
+
+    Raises:
+        BenchError: If robustbench cannot be imported even so.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Its dependencies warn of their own future, about which a user of ours can do nothing.
+            warnings.simplefilter("ignore")
+            for module in ("", ".state"):
+                found = importlib.import_module(f"pyautoattack{module}")
+                sys.modules.setdefault(f"autoattack{module}", found)
+            importlib.import_module("robustbench.utils")
+    except ImportError as error:
+        raise BenchError(
+            f"RobustBench cannot be imported ({error}); "
+            "install it by pip install 'feedback-bench[robustbench]'"
+        ) from error
 
 
 def _zero_gradients(tensors: Any) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import zoo
-from bench import corrupted, data, devices, models, suites
+from bench import corrupted, data, devices, models, robustbench, suites
 from bench.errors import BenchError
 from bench.models import Candidate
 from bench.progress import Progress, SilentProgress
@@ -81,8 +81,8 @@ def evaluate(
     """Evaluate a model and return one row per cell.
 
     Args:
-        model: A name of the zoo, "path/to/file.py:factory", or a module from images in [0, 1] to logits,
-            with or without `unroll`.
+        model: A name of the zoo, "robustbench:NAME", "path/to/file.py:factory", or a module from images in
+            [0, 1] to logits, with or without `unroll`.
         dataset: What the classes are; may be left out for a model of the zoo.
         suite: A key of `bench.suites.SUITES`.
         checkpoint: For a model of the zoo, the name or path of its weights; by default its first ones.
@@ -136,6 +136,10 @@ def candidate_of(
         if dataset is None:
             raise BenchError("name the dataset of the model")
         return models.from_object(model, dataset, iterations=iterations)
+    if model.startswith(robustbench.PREFIX):
+        if iterations:
+            raise BenchError(f"{model} has no feedback, so iterations must be 0, got {iterations}")
+        return robustbench.from_robustbench(model, dataset)
     if ":" in model and model not in zoo.ENTRIES:
         return models.from_file(model, dataset, iterations)
     if model in zoo.ENTRIES:

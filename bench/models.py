@@ -133,7 +133,7 @@ def from_object(
         raise BenchError(f"a model must be a torch.nn.Module, got {type(network).__name__}")
     name = name or type(network).__name__
     network.eval()
-    model: Any = network if isinstance(network, FeedbackModel) else Plain(network)
+    model: Any = network if isinstance(network, FeedbackModel) else Plain(network).eval()
     if iterations is None:
         iterations = int(getattr(network, "iterations", 0))
     passes = _count_passes(model, name, dataset, iterations)

@@ -274,6 +274,8 @@ def _outcomes(
         "is_correct": prediction == truth,
         "linf": change.abs().amax(1),
         "l2": torch.linalg.vector_norm(change, dim=1),
+        "lowest": perturbed.flatten(1).amin(1),
+        "highest": perturbed.flatten(1).amax(1),
         # A model that ignores the iteration count has fewer passes than were asked for.
         **{name: rows[len(passes) - 1] for name, rows in seen.measures.items()},
     }

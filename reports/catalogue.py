@@ -15,6 +15,7 @@ from reports.corruption_figures import corruption_bars, iteration_curves, severi
 from reports.corruption_table import corruption_tables
 from reports.epsilon_curves import epsilon_figures, epsilon_table, iteration_figures
 from reports.figures import Figure
+from reports.leaderboard import leaderboard
 from reports.predify_views import (
     attack_figures,
     corruption_curves,
@@ -26,6 +27,7 @@ from reports.published import beside_published
 from reports.records import Record, Store
 from reports.restoration_table import restoration_tables
 from reports.tables import Table
+from reports.verdict import verdict_tables
 
 Made = TypeVar("Made", bound=Table | Figure)
 Maker = Callable[[Sequence[Record], Any], list[Made]]
@@ -53,6 +55,10 @@ TABLES: dict[str, Kind[Table]] = {
     "consistency": Kind("CNN-F's self-consistency", ("consistency",), consistency_tables),
     "predify": Kind("the experiments of the Predify paper", PREDIFY, predify_tables),
     "restoration": Kind("distance of restored images", ("restoration",), restoration_tables),
+    "verdict": Kind("whether the numbers can be believed", ("verdict",), verdict_tables),
+    "leaderboard": Kind(
+        "RobustBench's columns", (*ATTACKS, "autoattack", "strongest", "verdict"), leaderboard
+    ),
 }
 """Name -> table. The first that shows a suite is what `bench report` prints of it."""
 FIGURES: dict[str, Kind[Figure]] = {

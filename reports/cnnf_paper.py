@@ -8,6 +8,7 @@ examples that survive every attack, which is the number that counts.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from reports.archive import Outcomes
 from reports.cell import Cell
@@ -15,6 +16,7 @@ from reports.metrics import Accuracy
 from reports.records import Record
 from reports.subjects import Subject, failures, labels_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
+from reports.verdict import doubted, marked, short_form, verdict_of
 
 Query = Callable[[Cell], bool]
 
@@ -82,7 +84,9 @@ def _tables_of(records: Sequence[Record], remark: str, store: Outcomes) -> list[
 
     has_attacks = any(not _clean(record.cell) for record in records)
     paper = dict(PAPER_COLUMNS) if has_attacks else {"clean": _clean}
-    values = {row: [pick(by_subject[row], query) for query in paper.values()] for row in rows}
+    verdicts = {row: verdict_of(by_subject[row], store) for row in rows} if has_attacks else {}
+    doubts = frozenset[str]().union(*map(doubted, verdicts.values()))
+    values = {row: [pick(by_subject[row], query, doubts) for query in paper.values()] for row in rows}
     columns = [column_of(heading, heading != "clean") for heading in paper]
     if has_attacks:
         columns.append(Column("min", is_attack=False))
@@ -94,7 +98,7 @@ def _tables_of(records: Sequence[Record], remark: str, store: Outcomes) -> list[
     more = {heading: query for heading, query in MORE_COLUMNS.items() if any(query(r.cell) for r in ok)}
     if len(more) > 0 and any(r.cell.perturbation and r.cell.perturbation.settings["steps"] == 40 for r in ok):
         values = {
-            row: [pick(by_subject[row], query) for query in more.values()]
+            row: [pick(by_subject[row], query, doubts) for query in more.values()]
             + [worst_case(by_subject[row], store)]
             for row in rows
         }
@@ -103,7 +107,7 @@ def _tables_of(records: Sequence[Record], remark: str, store: Outcomes) -> list[
         tables.append(
             _table(f"{title}: beyond the paper", columns, labels, values, (worst, *notes), made_with)
         )
-    return tables
+    return [*tables[:-1], replace(tables[-1], notes=(*tables[-1].notes, *short_form(verdicts)))]
 
 
 def column_of(heading: str, is_attack: bool = True) -> Column:
@@ -144,13 +148,13 @@ def worst_case(records: Iterable[Record], store: Outcomes) -> Accuracy | None:
     return Accuracy(sum(survivors.values()), len(survivors))
 
 
-def pick(records: Iterable[Record], query: Query) -> Accuracy | None:
+def pick(records: Iterable[Record], query: Query, doubts: frozenset[str] = frozenset()) -> Accuracy | None:
     """Return the accuracy that answers a query: of several with most examples, then the latest."""
     found = [record for record in records if query(record.cell)]
     if not found:
         return None
     best = max(found, key=lambda record: (record.n, record.provenance.finished_at))
-    return Accuracy(best.correct, best.n)
+    return marked(best, doubts)
 
 
 def _masking_notes(label: str, records: list[Record]) -> list[str]:

@@ -154,8 +154,10 @@ class Store:
         return lock
 
     def read_outcomes(self, record: Record) -> pd.DataFrame:
-        """Return the per-example outcomes of a record: example, label, prediction, is_correct, linf, l2.
+        """Return the per-example outcomes of a record.
 
+        Columns are example, label, prediction, is_correct, the norms linf and l2 of the perturbation, and the
+        lowest and highest pixel shown.
         Cells with a probe have the columns of its measures besides (`bench.probes`).
 
         Raises:

@@ -33,6 +33,19 @@ class Points:
 
 
 @dataclass(frozen=True)
+class Doubted(Accuracy):
+    """An accuracy that a failed check puts in doubt."""
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Words in place of a number."""
+
+    text: str
+    details: str = ""
+
+
+@dataclass(frozen=True)
 class Share:
     """A share of examples of which something is true that is neither good nor bad."""
 
@@ -72,7 +85,9 @@ class Mean:
         return cls(mean, n, Interval(mean - half, mean + half) if n > 1 else None)
 
 
-Value = Accuracy | MeanAccuracy | Share | Claim | Points | Mean
+Value = Accuracy | MeanAccuracy | Share | Claim | Points | Mean | Remark
+
+DAGGER = "\N{DAGGER}"
 
 
 @dataclass(frozen=True)
@@ -93,8 +108,11 @@ def texts(value: Value) -> Texts:
         case Mean():
             interval = () if value.interval is None else ("[{:.3f}, {:.3f}]".format(*value.interval),)
             return Texts(f"{value.mean:.3f}", (*interval, f"n={value.n}"))
+        case Remark():
+            return Texts(value.text, (f"({value.details})",) if value.details else ())
     low, high = value.interval
-    return Texts(f"{100 * value.share:.1f}", (f"[{100 * low:.1f}, {100 * high:.1f}]", f"n={value.n}"))
+    mark = DAGGER if isinstance(value, Doubted) else ""
+    return Texts(f"{100 * value.share:.1f}{mark}", (f"[{100 * low:.1f}, {100 * high:.1f}]", f"n={value.n}"))
 
 
 Fields = dict[str, float | str | bool | None]
@@ -109,7 +127,11 @@ def fields(value: Value) -> Fields:
             return _fields("points", value.points) | {"is_clear": value.is_clear}
         case Mean():
             return _fields("mean", value.mean, value.interval, value.n, digits=6)
+        case Remark():
+            return {"unit": "words", "value": value.text, "details": value.details}
     numbers = _fields("percent", 100 * value.share, _percent(value.interval), value.n)
+    if isinstance(value, Doubted):
+        numbers |= {"is_doubted": True}
     return numbers if isinstance(value, Share) else numbers | {"correct": round(value.correct, 6)}
 
 

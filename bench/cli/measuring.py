@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     multiple=True,
     required=True,
     metavar="NAME",
-    help="A zoo model, or FILE.py:FACTORY. May be repeated.",
+    help="A zoo model, robustbench:NAME, or FILE.py:FACTORY. May be repeated.",
 )
 @click.option(
     "--suite",

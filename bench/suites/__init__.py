@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.errors import UnknownName
-from bench.suites import adversarial, consistency, corruptions, epsilons, predify, restoration
+from bench.suites import adversarial, consistency, corruptions, epsilons, predify, restoration, verdict
 from bench.suites.protocols import STRICT, SUITE_VERSION, TRANSFER_SOURCES
 from bench.suites.request import Corruptions, Request, Scored, Sizes, Suite
 from reports.cell import Cell
@@ -33,6 +33,7 @@ SUITES: dict[str, Suite] = {
         corruptions.CORRUPTIONS,
         consistency.CONSISTENCY,
         restoration.RESTORATION,
+        verdict.VERDICT,
         *predify.SUITES,
         adversarial.SMOKE,
     )

@@ -9,30 +9,43 @@ from bench.suites.request import Readout, Request, Scored, Target
 from reports.cell import Cell, Perturbation, Setting
 
 
-def pgd(request: Request, epsilon: float, steps: int, step_size: float) -> Perturbation:
-    """Return PGD in the l-infinity ball with a random start; lengths in [0, 1] pixel units."""
+def pgd(
+    request: Request,
+    epsilon: float,
+    steps: int,
+    step_size: float,
+    restarts: int = 1,
+    random_start: bool = True,
+) -> Perturbation:
+    """Return PGD in the l-infinity ball; lengths in [0, 1] pixel units."""
     settings: dict[str, Setting] = {
         "norm": "linf",
         "epsilon": epsilon,
         "steps": steps,
         "step_size": step_size,
-        "random_start": True,
-        "restarts": 1,
+        "random_start": random_start,
+        "restarts": restarts,
     }
     return Perturbation(kind="attack", name="pgd", backend=request.backend, settings=settings)
 
 
-def spsa(request: Request, epsilon: float, learning_rate: float) -> Perturbation:
+def spsa(request: Request, epsilon: float, learning_rate: float, samples: int = SPSA_SAMPLES) -> Perturbation:
     """Return SPSA as in the papers but for its learning rate, in [0, 1] pixel units a step."""
     settings: dict[str, Setting] = {
         "norm": "linf",
         "epsilon": epsilon,
         "steps": SPSA_STEPS,
-        "samples": SPSA_SAMPLES,
+        "samples": samples,
         "delta": SPSA_DELTA,
         "learning_rate": learning_rate,
     }
     return Perturbation(kind="attack", name="spsa", backend=request.backend, settings=settings)
+
+
+def noise(request: Request, epsilon: float) -> Perturbation:
+    """Return a random corner of the l-infinity ball; only we have it, whatever the backend of the attacks."""
+    settings: dict[str, Setting] = {"norm": "linf", "epsilon": epsilon}
+    return Perturbation(kind="attack", name="noise", backend="native", settings=settings)
 
 
 def scored_cells(

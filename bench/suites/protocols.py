@@ -58,6 +58,16 @@ PREDIFY_EPSILONS = {
     "imagenet": (1 / 255, 2 / 255, 4 / 255),
 }
 """Theirs reach from 0.3 to 1.0, where nothing is left to see of an image."""
+VERDICT_STEPS = 10
+"""Of the PGD that is compared with one step, twice the steps and several restarts."""
+VERDICT_RESTARTS = 3
+VERDICT_LADDER = (0.5, 2.0)
+"""Other radii, in units of the strict epsilon."""
+VERDICT_EPSILONS = (0.5, 1.0)
+"""Radii at which nothing can be robust: from 0.5 on, every image may become the same grey one."""
+VERDICT_SPSA_SAMPLES = 32
+VERDICT_INSPECTED = 16
+"""Images on which gradients and repetitions are looked at."""
 
 EPSILONS = {
     "fashion_mnist": tuple(round(0.02 * k, 2) for k in range(1, 11)),

@@ -60,6 +60,8 @@ def test_attacks_stay_inside_the_threat_model(norm, backend, advertorch) -> None
     images = torch.rand(3, 1, 28, 28).round()
     threat = {"norm": norm, "epsilon": 0.3}
     runs = [attacks.build("pgd", backend, threat | {"steps": 5, "step_size": 0.2})]
+    if backend == "native":
+        runs.append(attacks.build("noise", backend, threat))
     if (backend, norm) != ("advertorch", "l2"):
         spsa = {"steps": 2, "samples": 4, "delta": 0.01, "learning_rate": 0.3}
         runs.append(attacks.build("spsa", backend, threat | spsa))

@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 
-from attacks import PGD, SPSA, TargetedBIM, build
+from attacks import ATTACKS, build
 from bench import suites
 from bench.errors import BenchError, UnknownName
 from bench.suites import Request, Scored, Sizes
@@ -32,7 +32,7 @@ def test_cells_spell_out_every_setting(suite: str, dataset: str) -> None:
     """A changed default of an attack can never hide behind an unchanged key."""
     wanted = {
         name: {field.name for field in fields(attack)} - {"threat"} | {"norm", "epsilon"}
-        for name, attack in (("pgd", PGD), ("spsa", SPSA), ("targeted_bim", TargetedBIM))
+        for name, attack in ATTACKS["native"].items()
     }
     if suite == "cnnf-paper" and dataset not in CNNF_PAPER:
         with pytest.raises(BenchError, match="no settings for imagenet"):

@@ -1,47 +1,13 @@
-"""What can be measured on each example beside its answer.
-
-A probe looks into the iterations of one unroll. Its measures become columns of the outcomes, named as here.
-"""
+"""What the iterations of a feedback model show beside their answers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from itertools import pairwise
-from typing import Any, NamedTuple, Protocol
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-Images = Float[Tensor, "n c h w"]
-Measures = dict[str, Float[Tensor, "t n"]]
-
-
-class Observation(NamedTuple):
-    """What was seen of a batch, after the first pass and after each iteration; t = iterations + 1."""
-
-    logits: Float[Tensor, "t n k"]
-    measures: Measures
-
-
-class Walker(Protocol):
-    """A model that shows what it holds at each iteration: CNN-F and predictive coding do."""
-
-    def unroll(self, images: Images, iterations: int) -> Float[Tensor, "t n k"]:
-        """Return the logits of all iterations."""
-        ...
-
-    def walk(self, images: Images, iterations: int) -> Iterator[Any]:
-        """Yield one step an iteration, with `logits` and what else the family of models holds.
-
-        Raises:
-            TypeError: If the model has no feedback.
-        """
-        ...
-
-
-Probe = Callable[[Walker, Images, Images, int], Observation]
-"""(model, clean images, perturbed images, iterations) to what was seen of the perturbed ones."""
+from bench.probes.observation import Images, Observation, Walker
 
 
 def answers(model: Walker, clean: Images, perturbed: Images, iterations: int) -> Observation:
@@ -100,15 +66,6 @@ def projection(model: Walker, clean: Images, perturbed: Images, iterations: int)
         distances.append(torch.stack([1 - _correlation(ours, theirs) for ours, theirs in pairs]))
     measures = torch.stack(distances, 1)
     return Observation(torch.stack(logits), {f"distance_{n}": rows for n, rows in enumerate(measures, 1)})
-
-
-PROBES: dict[str | None, Probe] = {
-    None: answers,
-    "restoration": restoration,
-    "consistency": consistency,
-    "projection": projection,
-}
-"""What a cell's `probe` names."""
 
 
 def _norm(values: Tensor) -> Tensor:

@@ -1,0 +1,142 @@
+"""What the records say about one scored answer, sorted by what each attacker knew."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from reports.archive import Outcomes
+from reports.cell import Cell
+from reports.records import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+GRADIENT_FREE = {"spsa", "square"}
+"""Attacks that ask the model for answers only."""
+NOISE = {"noise"}
+"""Attacks that do not ask the model at all."""
+
+Standing = dict[int, bool]
+"""Example -> whether it is classified correctly."""
+
+
+class Threat(NamedTuple):
+    """What an attack was allowed; lengths in [0, 1] pixel units."""
+
+    norm: str
+    epsilon: float
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Finished records of one scored answer: one model, iteration count and readout.
+
+    Records without outcomes are left out: nothing can be compared per example.
+    """
+
+    records: tuple[Record, ...]
+    store: Outcomes
+    _frames: dict[str, pd.DataFrame] = field(default_factory=dict, compare=False)
+
+    @classmethod
+    def of(cls, records: Iterable[Record], store: Outcomes) -> Evidence:
+        """Return the evidence that these records give."""
+        return cls(tuple(r for r in records if r.status == "ok" and r.outcomes is not None), store)
+
+    @property
+    def attacks(self) -> list[Record]:
+        """All attacks, at any epsilon."""
+        return [r for r in self.records if r.cell.perturbation and r.cell.perturbation.kind == "attack"]
+
+    @property
+    def threat(self) -> Threat | None:
+        """The threat model that most attacks share: that of the numbers in question."""
+        counts = Counter(threat_of(record.cell) for record in self.attacks)
+        return max(counts, key=lambda threat: (counts[threat], -threat.epsilon), default=None)
+
+    @property
+    def informed(self) -> list[Record]:
+        """Attacks along the gradient of exactly what is scored, the least work first."""
+        return [r for r in self.climbs if threat_of(r.cell) == self.threat]
+
+    @property
+    def climbs(self) -> list[Record]:
+        """The same at every epsilon."""
+        return sorted((r for r in self.attacks if is_informed(r.cell)), key=lambda r: work(r.cell))
+
+    @property
+    def others(self) -> list[Record]:
+        """All attacks of the same threat model that know less, or something else."""
+        return [r for r in self.attacks if threat_of(r.cell) == self.threat and not is_informed(r.cell)]
+
+    def column(self, record: Record, name: str) -> pd.Series | None:
+        """Return a column of the outcomes; None if the record was written without it."""
+        frame = self._frame(record)
+        return frame.get(name)
+
+    def standing(self, record: Record) -> Standing:
+        """Return which examples withstood."""
+        frame = self._frame(record)
+        return dict(zip(frame["example"].tolist(), frame["is_correct"].tolist(), strict=True))
+
+    def _frame(self, record: Record) -> pd.DataFrame:
+        if record.key not in self._frames:
+            self._frames[record.key] = self.store.read_outcomes(record)
+        return self._frames[record.key]
+
+
+def survivors(attacks: Iterable[Mapping[int, bool]]) -> Standing:
+    """Return which examples stand against every attack that they have met."""
+    standing: Standing = {}
+    for attack in attacks:
+        for example, stands in attack.items():
+            standing[example] = standing.get(example, True) and stands
+    return standing
+
+
+def is_informed(cell: Cell) -> bool:
+    """Whether the attacker climbs the gradient of what is scored: these weights, iterations and readout."""
+    done = cell.perturbation
+    if done is None or cell.is_transfer or done.name in GRADIENT_FREE | NOISE:
+        return False
+    return is_aimed(cell)
+
+
+def is_aimed(cell: Cell) -> bool:
+    """Whether what is attacked is what is scored."""
+    wanted = "first" if cell.iterations == 0 else {"last": "e2e", "avg": "e2e_avg"}[cell.readout]
+    return cell.attack_target == wanted and cell.attack_iterations == cell.iterations
+
+
+def threat_of(cell: Cell) -> Threat:
+    """Return the threat model of an attack."""
+    settings = cell.perturbation.settings if cell.perturbation else {}
+    return Threat(str(settings["norm"]), float(settings["epsilon"]))
+
+
+def work(cell: Cell) -> int:
+    """Return the gradient steps that an attack spends on an example."""
+    settings = cell.perturbation.settings if cell.perturbation else {}
+    return int(settings.get("steps", 1)) * int(settings.get("restarts", 1))
+
+
+def title(cell: Cell, threat: Threat | None = None) -> str:
+    """Return a short name of an attack: "PGD-10x3", "SPSA-7 (first)", "PGD-10 at 0.5".
+
+    Args:
+        cell: A cell with an attack.
+        threat: The threat model that need not be named.
+    """
+    if cell.perturbation is None:
+        return "clean"
+    settings, name = cell.perturbation.settings, cell.perturbation.name
+    if name in NOISE:
+        return "noise"
+    steps = f"-{settings['steps']}" if "steps" in settings else ""
+    restarts = f"x{settings['restarts']}" if settings.get("restarts", 1) != 1 else ""
+    aim = f" from {cell.source}" if cell.is_transfer else "" if is_aimed(cell) else f" ({cell.attack_target})"
+    radius = "" if threat in (None, threat_of(cell)) else f" at {threat_of(cell).epsilon:.3g}"
+    return f"{name.upper()}{steps}{restarts}{aim}{radius}"

@@ -1,0 +1,211 @@
+"""Checks that compare attacks, on records made by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reports.catalogue import tables_of
+from reports.cell import Perturbation
+from reports.records import Record, Store
+from reports.tables import render
+from reports.verdict import Check, verdict_of
+from reports.verdict.paired import Paired, upper_tail
+
+from .conftest import outcomes
+
+N = 100
+PGD = {"norm": "linf", "epsilon": 0.03, "steps": 10, "step_size": 0.0075, "random_start": True, "restarts": 1}
+
+
+@given(st.integers(1, 60), st.data())
+def test_tails_are_sums_of_the_binomial(n, data) -> None:
+    """The tail is what counting gives, also at its ends."""
+    count, share = data.draw(st.integers(0, n)), data.draw(st.floats(0, 1))
+    expected = sum(math.comb(n, k) * share**k * (1 - share) ** (n - k) for k in range(count, n + 1))
+
+    assert upper_tail(count, n, share) == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_paired_test_by_hand() -> None:
+    """Seven to nothing is 1 in 128; examples that only one attack has met do not count."""
+    first = dict.fromkeys(range(10), True)
+    second = {k: k >= 7 for k in range(9)}
+    test = Paired.of(first, second)
+
+    assert test == Paired(n=9, only_first=0, only_second=7)
+    assert test.p_value == pytest.approx(1 / 128)
+    assert Paired(100, 3, 3).p_value > 0.5
+
+
+@pytest.fixture
+def attacked(record, tmp_path: Path) -> Callable[..., Record]:
+    """Return a function that stores a record of an attack under which the given examples fall."""
+    store = Store(tmp_path)
+
+    def made(
+        fallen: Sequence[int],
+        target: str = "e2e",
+        name: str = "pgd",
+        n: int = N,
+        columns: dict[str, object] | None = None,
+        source: str = "cnnf_cifar",
+        **settings: object,
+    ) -> Record:
+        done = Perturbation(kind="attack", name=name, backend="native", settings=PGD | settings)
+        stands = [example not in set(fallen) for example in range(n)]
+        iterations = 0 if target == "first" else 2
+        changes = {"perturbation": done, "source": source, "source_weights": "a" * 64}
+        aim = {"attack_target": target, "attack_iterations": iterations}
+        frame = outcomes(stands).assign(linf=0.03, l2=1.0, lowest=0.0, highest=1.0, label=range(n))
+        frame = frame.assign(**(columns or {}))
+        return store.append(record(None, sum(stands), n, suite="verdict", **changes, **aim), frame)
+
+    return made
+
+
+@pytest.fixture
+def verdict(tmp_path: Path) -> Callable[[], dict[str, Check]]:
+    """Return a function to the verdict on what is stored."""
+    return lambda: {c.name: c for c in verdict_of(Store(tmp_path).read(), Store(tmp_path))}
+
+
+CASES = {
+    "single step": {"steps": 1, "step_size": 0.03, "random_start": False},
+    "steps": {"steps": 20},
+    "restarts": {"restarts": 3},
+    "other targets": {"target": "first"},
+    "noise": {"target": "first", "name": "noise"},
+    "gradient-free": {"name": "spsa"},
+    "transfer": {"target": "first", "source": "cnn_cifar"},
+}
+"""Check -> the attack whose strength it fears."""
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_attack_that_should_not_help_and_does(name: str, attacked, verdict) -> None:
+    """Twelve more fall to it: the check fails, and doubts the informed attack's number."""
+    trusted = attacked(range(40))
+    attacked(range(52), **CASES[name])
+    finding = verdict()[name].finding
+
+    assert finding.status == "FAIL"
+    assert trusted.key in finding.doubted
+    assert "12" in finding.numbers
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_few_examples_are_no_alarm(name: str, attacked, verdict) -> None:
+    """Four that fall to it alone, against three that fall to the other alone, may be chance."""
+    attacked(range(40))
+    attacked([*range(3, 40), *range(40, 44)], **CASES[name])
+
+    assert verdict()[name].finding.status == "pass"
+
+
+@pytest.mark.parametrize("name", ["other targets", "noise", "gradient-free", "transfer"])
+def test_too_few_examples_are_said(name: str, attacked, verdict) -> None:
+    """Where even the worst outcome could be chance, nothing has been checked."""
+    attacked([])
+    attacked(range(6), n=6, **CASES[name])
+
+    assert verdict()[name].finding.numbers == "too few examples"
+
+
+def test_the_worst_case_counts_examples(attacked, verdict) -> None:
+    """Two attacks of equal strength that break different images: the mean hides what the union shows."""
+    attacked(range(40))
+    attacked(range(12, 52), target="first")
+    checks = verdict()
+
+    assert checks["other targets"].finding.status == "pass"
+    assert checks["per example"].finding.status == "FAIL"
+    assert checks["per example"].finding.numbers.startswith("12 of 100")
+
+
+def test_a_larger_ball_must_not_hold_more(attacked, verdict) -> None:
+    """Accuracy that rises with epsilon puts the number at the larger one in doubt."""
+    attacked(range(40))
+    larger = attacked(range(20), epsilon=0.06, step_size=0.015)
+    finding = verdict()["epsilon"].finding
+
+    assert finding.status == "FAIL"
+    assert finding.doubted == {larger.key}
+
+
+@pytest.mark.parametrize(("standing", "status"), [(1, "pass"), (9, "FAIL")])
+def test_nothing_stands_above_chance_without_bounds(standing, status, attacked, verdict) -> None:
+    """With ten labels of ten images each, chance is ten; with a hundred of one each, it is one."""
+    attacked(range(40))
+    attacked(range(N - standing), epsilon=0.5, step_size=0.1)
+
+    assert verdict()["chance"].finding.status == status
+
+
+def test_an_attack_on_something_else_is_no_adaptive_one(attacked, verdict) -> None:
+    """The mean is scored, the last logits are attacked: nobody has attacked what is scored."""
+    attacked(range(40), target="e2e_avg")
+
+    assert verdict()["objective"].finding.status == "FAIL"
+
+
+@pytest.mark.parametrize(
+    "columns", [{"linf": 0.0301}, {"linf": float("nan")}, {"lowest": -1e-7}, {"highest": 1.1}]
+)
+def test_images_outside_are_seen(columns, attacked, verdict) -> None:
+    """Beyond epsilon, beyond the pixels, or no number at all."""
+    cheating = attacked(range(40), columns=columns)
+
+    assert verdict()["ball"].finding.doubted == {cheating.key}
+
+
+def test_doubted_numbers_are_marked(attacked, tmp_path: Path) -> None:
+    """The dagger stands beside the number, and a note says why."""
+    attacked(range(40))
+    attacked(range(52), target="first")
+    numbers, checks = tables_of(Store(tmp_path).read(), Store(tmp_path))
+    text = render([numbers], "markdown")
+
+    assert "60.0† [" in text
+    assert any(
+        note.startswith("† CNN-F (last), other targets: of 100, 12 fall only to") for note in checks.notes
+    )
+    assert checks.rows[0].values[0].text == "not run"
+
+
+def test_records_without_outcomes_prove_nothing(record, tmp_path: Path) -> None:
+    """Numbers that others have published cannot be compared per example."""
+    checks = verdict_of([record("pgd-7 e2e", 40), record("pgd-7 first", 10)], Store(tmp_path))
+
+    assert {check.finding.status for check in checks} == {"not run"}
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "status"),
+    [
+        ("gradients", {"zero_gradient": [1.0] * 3 + [0.0] * 7, "nonfinite_gradient": 0.0}, "FAIL"),
+        ("gradients", {"zero_gradient": [1.0] + [0.0] * 9, "nonfinite_gradient": 0.0}, "pass"),
+        ("gradients", {"zero_gradient": 0.0, "nonfinite_gradient": 1.0}, "FAIL"),
+        ("finite differences", {"difference_error": 0.02}, "FAIL"),
+        ("finite differences", {"difference_error": float("nan")}, "FAIL"),
+        ("finite differences", {"difference_error": 1e-8}, "pass"),
+        ("logit scale", {"margin": 5e3}, "FAIL"),
+        ("logits", {"is_probability": 1.0}, "FAIL"),
+        ("deterministic", {"again": 0.1}, "FAIL"),
+        ("stateless", {"after_others": 0.0, "permuted": float("nan"), "alone": 1e-7}, "pass"),
+        ("stateless", {"after_others": 0.0, "permuted": 0.0, "alone": 0.1}, "FAIL"),
+        ("unchanged", {"changed": 1.0}, "FAIL"),
+        ("unchanged", {"changed": float("nan")}, "not run"),
+    ],
+)
+def test_inspections(name, columns, status, record, tmp_path: Path, verdict) -> None:
+    """Thresholds of what the probes measure; a number that is none never passes."""
+    frame = outcomes([True] * 10).assign(**columns)
+    Store(tmp_path).append(record(None, 10, 10, suite="verdict", probe="any"), frame)
+
+    assert verdict()[name].finding.status == status
