@@ -4,17 +4,44 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from attacks.advertorch_backend import AdvertorchPGD, AdvertorchSPSA
+from attacks.apgd import APGD
 from attacks.ascent import Attack
+from attacks.cascade import Cascade, Member
 from attacks.draws import Draws
-from attacks.pgd import PGD
+from attacks.noise import Noise
+from attacks.pgd import PGD, MomentumPGD
+from attacks.pyautoattack_backend import LibraryAPGD, LibraryFAB, LibrarySquare
 from attacks.spsa import SPSA
+from attacks.square import Square
 from attacks.threat import ThreatModel
 
-__all__ = ["ATTACKS", "PGD", "SPSA", "Attack", "Draws", "ThreatModel", "build"]
+__all__ = [
+    "APGD",
+    "ATTACKS",
+    "PGD",
+    "SPSA",
+    "Attack",
+    "Cascade",
+    "Draws",
+    "Member",
+    "MomentumPGD",
+    "Noise",
+    "Square",
+    "ThreatModel",
+    "build",
+]
 
 ATTACKS: dict[str, dict[str, Callable[..., Attack]]] = {
-    "native": {"pgd": PGD, "spsa": SPSA},
+    "native": {
+        "apgd": APGD,
+        "momentum": MomentumPGD,
+        "noise": Noise,
+        "pgd": PGD,
+        "spsa": SPSA,
+        "square": Square,
+    },
     "advertorch": {"pgd": AdvertorchPGD, "spsa": AdvertorchSPSA},
+    "pyautoattack": {"apgd": LibraryAPGD, "fab": LibraryFAB, "square": LibrarySquare},
 }
 """Backend -> name -> class."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
+from reports.attack_tables import cascade_tables, transfer_tables
 from reports.cnnf_paper import adversarial_tables
 from reports.corruption_table import corruption_tables
 from reports.records import Record, Store
@@ -12,10 +13,13 @@ from reports.tables import Table
 
 TABLES: dict[str, Callable[[Sequence[Record], Store], list[Table]]] = {
     "adversarial": adversarial_tables,
+    "autoattack": cascade_tables,
     "clean": adversarial_tables,
     "cnnf-paper": adversarial_tables,
     "corruptions": corruption_tables,
     "smoke": adversarial_tables,
+    "strongest": cascade_tables,
+    "transfer": transfer_tables,
 }
 """Suite -> what makes its tables."""
 

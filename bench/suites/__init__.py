@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.errors import UnknownName
-from bench.suites import adversarial, corruptions
+from bench.suites import adversarial, cascades, corruptions, transfer
 from bench.suites.protocols import STRICT, SUITE_VERSION, TRANSFER_SOURCES
 from bench.suites.request import Corruptions, Request, Scored, Sizes, Suite
 from reports.cell import Cell
@@ -29,6 +29,9 @@ SUITES: dict[str, Suite] = {
         adversarial.CLEAN,
         adversarial.ADVERSARIAL,
         adversarial.PAPER,
+        cascades.STRONGEST,
+        cascades.AUTOATTACK_SUITE,
+        transfer.TRANSFER,
         corruptions.CORRUPTIONS,
         adversarial.SMOKE,
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench.suites.protocols import SPSA_DELTA, SPSA_SAMPLES, SPSA_STEPS, SUITE_VERSION
-from bench.suites.request import Readout, Request, Scored, Target
-from reports.cell import Cell, Perturbation, Setting
+from bench.suites.request import Readout, Request, Scored
+from reports.cell import Cell, Perturbation, Setting, Target
 
 
 def pgd(request: Request, epsilon: float, steps: int, step_size: float) -> Perturbation:

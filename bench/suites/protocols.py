@@ -40,6 +40,10 @@ CNNF_PAPER_SPSA_RATE = 0.01 / 2
 REACH = 2.5
 """steps * step size over epsilon, for the attacks whose step the paper does not give (Madry et al. 2018)."""
 
+TRANSFER_STEPS = 10
+MOMENTUM_DECAY = 1.0
+"""Dong et al. (CVPR 2018): ten steps, mu 1."""
+
 SEVERITY_TABLES = {"fashion_mnist": "fashion", "cifar10": "cifar"}
 """The severity table of `corruptions` that suits the images of a dataset."""
 
