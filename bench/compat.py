@@ -32,9 +32,9 @@ def enable_advertorch() -> None:
 def require_pyautoattack() -> None:
     """Check that `import pyautoattack` works.
 
-    Its resuming, its seeding and its check for dynamic defences are not used. Version 0.2.0 writes the set of
-    attacks as text and then refuses its own file; it draws in the order of a batch; and the check counts calls
-    in a module-level dictionary that one flagged model leaves dirty for all later ones, and ends with
+    Its resuming, its seeding and its check for dynamic defences are not used. Version 0.2.0 writes its set of
+    attacks as text and then refuses its own file; it draws in the order of a batch; and the check counts
+    calls in a module-level dictionary that one flagged model leaves dirty for later ones, and ends with
     `sys.settrace(None)`, which stops debuggers and coverage.
 
     Raises:

@@ -54,7 +54,7 @@ def _members(judge: Target) -> list[Member]:
         return [
             _apgd("first", "ce", 10),
             _apgd("first", "dlr", 30),
-            _apgd("first", "dlr_targeted", 50, targets=4),
+            _apgd("first", "dlr_targeted", 100, targets=4),
             square,
         ]
     softened: Target = "e2e_avg_bpda" if judge == "e2e_avg" else "e2e_bpda"
@@ -64,7 +64,7 @@ def _members(judge: Target) -> list[Member]:
         _apgd("first", "dlr", 30, early_stop=False),
         _apgd("e2e_sum", "dlr", 30, early_stop=False),
         _apgd(softened, "dlr", 30),
-        _apgd(judge, "dlr_targeted", 50, targets=4),
+        _apgd(judge, "dlr_targeted", 100, targets=4),
         square,
     ]
 
