@@ -32,7 +32,7 @@ OPTIMAL.remove(("pyautoattack:square", "l2"))
 """Noise is no search; squares make no single pixel under l2; the package's never cover the last row."""
 
 
-SHORT = {"steps": 5, "queries": 100, "samples": 5}
+SHORT = {"steps": 5, "queries": 30, "samples": 5}
 """What is enough where no optimum is asked for."""
 
 

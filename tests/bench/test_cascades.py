@@ -51,17 +51,17 @@ def shortened(cells: list[Cell]) -> list[Cell]:
 @pytest.mark.parametrize("suite", ["strongest", "autoattack"])
 def test_a_cascade_does_not_depend_on_batches(knowing, plan, suite) -> None:
     """In any batch an example falls to the same member, or to none; nothing is outside the ball."""
-    cells = [cell for cell in shortened(plan(suite, examples=16)) if cell.perturbation]
+    cells = [cell for cell in shortened(plan(suite, examples=10)) if cell.perturbation]
 
     def fooled_by(batch_size: int) -> list[list[int]]:
         made = knowing(f"{suite} {batch_size}", batch_size)
         records = made.run(cells)
         assert [record.error for record in records] == [None, None]
-        assert all(record.largest_linf <= 0.001 + 1e-9 for record in records)
+        assert all(record.largest_linf <= 0.001 + 1e-6 for record in records)
         return [made.store.read_outcomes(record)["fooled_by"].tolist() for record in records]
 
-    together = fooled_by(16)
-    assert fooled_by(5) == together
+    together = fooled_by(10)
+    assert fooled_by(3) == together
     assert len(set(together[0])) > 1
 
 
