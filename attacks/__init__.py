@@ -4,19 +4,47 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from attacks.advertorch_backend import AdvertorchPGD, AdvertorchSPSA
+from attacks.apgd import APGD
 from attacks.ascent import Attack
 from attacks.bim import TargetedBIM
+from attacks.cascade import Cascade, Member
 from attacks.draws import Draws
 from attacks.noise import Noise
-from attacks.pgd import PGD
+from attacks.pgd import PGD, MomentumPGD
+from attacks.pyautoattack_backend import LibraryAPGD, LibraryFAB, LibrarySquare
 from attacks.spsa import SPSA
+from attacks.square import Square
 from attacks.threat import ThreatModel
 
-__all__ = ["ATTACKS", "PGD", "SPSA", "Attack", "Draws", "Noise", "TargetedBIM", "ThreatModel", "build"]
+__all__ = [
+    "APGD",
+    "ATTACKS",
+    "PGD",
+    "SPSA",
+    "Attack",
+    "Cascade",
+    "Draws",
+    "Member",
+    "MomentumPGD",
+    "Noise",
+    "Square",
+    "TargetedBIM",
+    "ThreatModel",
+    "build",
+]
 
 ATTACKS: dict[str, dict[str, Callable[..., Attack]]] = {
-    "native": {"pgd": PGD, "spsa": SPSA, "noise": Noise, "targeted_bim": TargetedBIM},
+    "native": {
+        "apgd": APGD,
+        "momentum": MomentumPGD,
+        "noise": Noise,
+        "pgd": PGD,
+        "spsa": SPSA,
+        "square": Square,
+        "targeted_bim": TargetedBIM,
+    },
     "advertorch": {"pgd": AdvertorchPGD, "spsa": AdvertorchSPSA},
+    "pyautoattack": {"apgd": LibraryAPGD, "fab": LibraryFAB, "square": LibrarySquare},
 }
 """Backend -> name -> class."""
 

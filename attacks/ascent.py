@@ -6,17 +6,18 @@ from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from attacks import losses
 from attacks.draws import Draws
 from attacks.threat import ThreatModel
 
 Images = Float[Tensor, "n c h w"]
 Labels = Int[Tensor, " n"]
-Classifier = Callable[[Images], Float[Tensor, "n k"]]
-"""All that an attack may know: images in [0, 1] to logits."""
+Classifier = Callable[[Images], Float[Tensor, "*t n k"]]
+"""All that an attack may know: images in [0, 1] to logits. Where it gives several answers to an image, t of
+them, an attack climbs the sum of their losses, and an image fools it when all its answers are wrong."""
 
 
 @runtime_checkable
@@ -66,7 +67,7 @@ def projected_ascent(
 
 def cross_entropy(classifier: Classifier, images: Images, labels: Labels) -> Float[Tensor, " n"]:
     """Return the cross-entropy of each image."""
-    return F.cross_entropy(classifier(images), labels, reduction="none")
+    return losses.cross_entropy(classifier(images), labels)
 
 
 def loss_gradient(classifier: Classifier, labels: Labels) -> Callable[[Images], Images]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
@@ -30,6 +31,17 @@ class Draws:
             for example in examples
         ]
         self._like = like
+        self._entropy = entropy
+
+    def of(self, rows: Int[Tensor, " m"]) -> Draws:
+        """Return the streams of some examples of the batch, by their rows; they stay shared."""
+        part = copy.copy(self)
+        part._streams = [self._streams[row] for row in rows.tolist()]
+        return part
+
+    def shared_seed(self) -> int:
+        """Return a seed below 2^63 that all examples of the key share, for generators other than ours."""
+        return self._entropy % 2**63
 
     def uniform(self, shape: Sequence[int]) -> Float[Tensor, "n ..."]:
         """Draw from [0, 1)."""

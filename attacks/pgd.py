@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -69,7 +70,38 @@ class PGD:
             images,
             start,
             loss_gradient(classifier, labels),
-            lambda current, gradient: current + self.step_size * self.threat.steepest(gradient),
+            self._update(),
             self.threat,
             self.steps,
         )
+
+    def _update(self) -> Callable[[Images, Images], Images]:
+        return lambda current, gradient: current + self.step_size * self.threat.steepest(gradient)
+
+
+@dataclass(frozen=True)
+class MomentumPGD(PGD):
+    """MI-FGSM (Dong et al., CVPR 2018, algorithm 1): PGD along an accumulated gradient.
+
+    Attributes:
+        decay: Share of the accumulated gradient that is kept at each step, mu in the paper; 0 or more.
+    """
+
+    decay: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.decay >= 0:
+            raise ValueError(f"decay must be at least 0, got {self.decay}")
+
+    def _update(self) -> Callable[[Images, Images], Images]:
+        accumulated = torch.zeros(())
+
+        def update(current: Images, gradient: Images) -> Images:
+            nonlocal accumulated
+            size = gradient.abs().sum((1, 2, 3), keepdim=True)
+            unit = gradient / size.clamp_min(torch.finfo(size.dtype).tiny)
+            accumulated = self.decay * accumulated.to(unit) + unit
+            return current + self.step_size * self.threat.steepest(accumulated)
+
+        return update

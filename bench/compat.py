@@ -56,6 +56,23 @@ def enable_robustbench() -> None:
         ) from error
 
 
+def require_pyautoattack() -> None:
+    """Check that `import pyautoattack` works.
+
+    Its resuming, its seeding and its check for dynamic defences are not used. Version 0.2.0 writes its set of
+    attacks as text and then refuses its own file; it draws in the order of a batch; and the check counts
+    calls in a module-level dictionary that one flagged model leaves dirty for later ones, and ends with
+    `sys.settrace(None)`, which stops debuggers and coverage.
+
+    Raises:
+        BenchError: If it cannot be imported.
+    """
+    try:
+        importlib.import_module("pyautoattack")
+    except ImportError as error:
+        raise BenchError(f"the attack backend pyautoattack cannot be imported: {error}") from error
+
+
 def _zero_gradients(tensors: Any) -> None:
     for tensor in [tensors] if hasattr(tensors, "grad") else tensors:
         if tensor.grad is not None:

@@ -179,13 +179,12 @@ def _plan(
     involved: dict[tuple[str, str], Candidate] = {}
     for candidate in candidates:
         sizes = _sizes(options, candidate.dataset, is_gpu)
-        source = _transfer_source(candidate) if suites.named(options.suite).has_transfer else None
-        for known in (candidate, source):
-            if known is not None:
-                involved[known.scored.name, known.scored.weights] = known
+        sources = _sources(candidate, suites.named(options.suite))
+        for known in (candidate, *sources):
+            involved[known.scored.name, known.scored.weights] = known
         request = suites.Request(
             scored=candidate.scored,
-            source=source.scored if source else None,
+            sources=tuple(source.scored for source in sources),
             dataset=candidate.dataset,
             sizes=sizes,
             data_hash=partial(_data_hash, candidate.dataset, options.data_dir),
@@ -207,13 +206,16 @@ def _sizes(options: Options, dataset: str, is_gpu: bool) -> suites.Sizes:
     return suites.Sizes(examples, few)
 
 
-def _transfer_source(candidate: Candidate) -> Candidate | None:
-    """Return the plain network of the dataset, from the same hands if possible; None for itself."""
-    name = suites.TRANSFER_SOURCES.get(candidate.dataset)
-    if name is None or candidate.scored.name == name:
-        return None
-    known = zoo.ENTRIES[name].checkpoints
-    return models.from_zoo(name, candidate.checkpoint if candidate.checkpoint in known else "shipped")
+def _sources(candidate: Candidate, suite: suites.Suite) -> list[Candidate]:
+    """Return the networks that attack the candidate, from the same hands if possible; never itself."""
+    found = []
+    for name in suite.sources(candidate.dataset):
+        if candidate.scored.name != name:
+            known = zoo.ENTRIES[name].checkpoints
+            found.append(
+                models.from_zoo(name, candidate.checkpoint if candidate.checkpoint in known else "shipped")
+            )
+    return found
 
 
 def _pending(cells: Sequence[Cell], store: Store) -> list[Cell]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 import attacks
@@ -20,6 +20,18 @@ Images = Float[Tensor, "n c h w"]
 Labels = Int[Tensor, " n"]
 
 
+class Perturbed(NamedTuple):
+    """What became of a batch of images.
+
+    Attributes:
+        images: In [0, 1].
+        measures: What is known of each example beside its image, as columns of the outcomes.
+    """
+
+    images: Images
+    measures: dict[str, Shaped[Tensor, " n"]] = {}  # noqa: RUF012 - never written to
+
+
 @dataclass(frozen=True)
 class Perturber:
     """What is done to a batch of images.
@@ -29,7 +41,7 @@ class Perturber:
         width: Images evaluated at once for each example.
     """
 
-    perturb: Callable[[Images, Labels, range], Images]
+    perturb: Callable[[Images, Labels, range], Perturbed]
     width: int = 1
 
 
@@ -46,22 +58,22 @@ def perturber_of(cell: Cell, source: FeedbackModel | None) -> Perturber:
     """
     done = cell.perturbation
     if done is None or done.backend == "official":
-        return Perturber(lambda images, labels, examples: images)
+        return Perturber(lambda images, labels, examples: Perturbed(images))
     if done.kind == "corruption":
         return _corruption(cell, done)
     if done.kind == "noise":
         return _noise(cell, done)
     if source is None:
         raise ValueError(f"the attack {done.name} needs a source model")
-    return _attack(cell, done, source)
+    return _cascade(cell, done, source) if done.members else _attack(cell, done, source)
 
 
 def _corruption(cell: Cell, done: Perturbation) -> Perturber:
     settings: dict[str, Any] = dict(done.settings)
 
-    def perturb(images: Images, labels: Labels, examples: range) -> Images:
+    def perturb(images: Images, labels: Labels, examples: range) -> Perturbed:
         damaged = corruptions.apply(images, done.name, seed=cell.seed, indices=examples, **settings)
-        return damaged.contiguous(memory_format=torch.channels_last)
+        return Perturbed(damaged.contiguous(memory_format=torch.channels_last))
 
     return Perturber(perturb)
 
@@ -69,20 +81,47 @@ def _corruption(cell: Cell, done: Perturbation) -> Perturber:
 def _noise(cell: Cell, done: Perturbation) -> Perturber:
     sigma = float(done.settings["sigma"])
 
-    def perturb(images: Images, labels: Labels, examples: range) -> Images:
-        return images + sigma * attacks.Draws(cell.draw_key, examples, images).normal(images.shape[1:])
+    def perturb(images: Images, labels: Labels, examples: range) -> Perturbed:
+        draws = attacks.Draws(cell.draw_key, examples, images)
+        return Perturbed(images + sigma * draws.normal(images.shape[1:]))
 
     return Perturber(perturb)
 
 
 def _attack(cell: Cell, done: Perturbation, source: FeedbackModel) -> Perturber:
-    if done.backend == "advertorch":
-        compat.enable_advertorch()
-    attack = attacks.build(done.name, done.backend, done.settings)
+    attack = _built(done.name, done.backend, done.settings)
     classifier = AttackTarget(cell.attack_target or "").classifier(source, cell.attack_iterations)
 
-    def perturb(images: Images, labels: Labels, examples: range) -> Images:
+    def perturb(images: Images, labels: Labels, examples: range) -> Perturbed:
         draws = attacks.Draws(cell.draw_key, examples, images)
-        return attack(classifier, images, labels, draws).detach()
+        return Perturbed(attack(classifier, images, labels, draws).detach())
 
     return Perturber(perturb, attack.width)
+
+
+def _cascade(cell: Cell, done: Perturbation, source: FeedbackModel) -> Perturber:
+    """Return attacks in turn; the cell's own target judges, each member has a target of its own."""
+    shared = {name: value for name, value in done.settings.items() if "." not in name}
+    members = []
+    for settings in done.members:
+        own = dict(settings)
+        name, target = str(own.pop("attack")), AttackTarget(str(own.pop("target")))
+        attack = _built(name, done.backend, shared | own)
+        members.append(attacks.Member(attack, target.classifier(source, cell.attack_iterations)))
+    judge = AttackTarget(cell.attack_target or "").classifier(source, cell.attack_iterations)
+    cascade = attacks.Cascade(members, judge)
+
+    def perturb(images: Images, labels: Labels, examples: range) -> Perturbed:
+        draws = attacks.Draws(cell.draw_key, examples, images)
+        adversarial, fooled_by = cascade(images, labels, draws)
+        return Perturbed(adversarial, {"fooled_by": fooled_by})
+
+    return Perturber(perturb, cascade.width)
+
+
+def _built(name: str, backend: str, settings: Mapping[str, Any]) -> attacks.Attack:
+    if backend == "advertorch":
+        compat.enable_advertorch()
+    if backend == "pyautoattack":
+        compat.require_pyautoattack()
+    return attacks.build(name, backend, settings)

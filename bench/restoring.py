@@ -65,7 +65,7 @@ def _column(candidate: Candidate, cell: Cell, found: LabelledImages, machine: Ma
     clean = torch.from_numpy(found.images[: len(examples)]).to(machine.device).permute(0, 3, 1, 2)
     clean = clean.to(machine.dtype) / 255
     with torch.no_grad():
-        corrupted = perturber_of(cell, None).perturb(clean, torch.zeros(len(clean)), examples)
+        corrupted = perturber_of(cell, None).perturb(clean, torch.zeros(len(clean)), examples).images
         steps = list(model.walk(corrupted, candidate.scored.iterations))  # type: ignore[attr-defined]
     rows = torch.stack([corrupted, *(step.image for step in steps[1:]), clean]).clamp(0, 1)
     return rows.permute(0, 1, 3, 4, 2).float().cpu().numpy()

@@ -23,40 +23,51 @@ from bench import provenance
 from bench.devices import Machine
 from bench.examples import SHOWN, strip
 from bench.models import Candidate
-from bench.perturbing import perturber_of
+from bench.perturbing import Perturbed, perturber_of
 from bench.probes import PROBES, Observation
 from bench.progress import Progress
 from reports.cell import Cell
 from reports.records import Passes, Record, Store
-from zoo.feedback import FeedbackModel, Readout
+from zoo.feedback import FeedbackModel, Readout, Softenable
 
 Images = Float[Tensor, "n c h w"]
 Labels = Int[Tensor, " n"]
 
 
 @dataclass
-class Meter:
-    """A model that counts the passes made through it, in images times passes."""
+class Work:
+    """Passes through a model, in images times passes."""
 
-    model: FeedbackModel
     forward: int = 0
     backward: int = 0
+
+
+@dataclass
+class Meter:
+    """A model that counts the passes made through it."""
+
+    model: FeedbackModel
+    work: Work = field(default_factory=Work)
 
     def unroll(self, images: Images, iterations: int) -> Float[Tensor, "t n k"]:
         """Unroll the model and count; a pass whose gradient is wanted will also go backward."""
         logits = self.model.unroll(images, iterations)
         passes = logits.shape[0] * logits.shape[1]
-        self.forward += passes
+        self.work.forward += passes
         if logits.requires_grad:
-            self.backward += passes
+            self.work.backward += passes
         return logits
+
+    def softened(self) -> FeedbackModel:
+        """Return the model with softened gates, if it has any; its passes count here too."""
+        return Meter(self.model.softened(), self.work) if isinstance(self.model, Softenable) else self
 
     def walk(self, images: Images, iterations: int) -> Iterator[Any]:
         """Yield the steps of a model that shows them, and count."""
         if not hasattr(self.model, "walk"):
             raise TypeError("the model has no feedback to look into")
         for step in self.model.walk(images, iterations):
-            self.forward += len(images)
+            self.work.forward += len(images)
             yield step
 
 
@@ -137,10 +148,10 @@ class Runner:
             clean, truth = self._tensors(pixels[examples], labels[examples])
             perturbed = perturber.perturb(clean, truth, examples)
             if examples.start < SHOWN:
-                shown[examples.start] = perturbed[: SHOWN - examples.start].cpu()
+                shown[examples.start] = perturbed.images[: SHOWN - examples.start].cpu()
             with torch.no_grad():
                 seen = {
-                    look: PROBES[look.probe](model, clean, perturbed, depth[look])
+                    look: PROBES[look.probe](model, clean, perturbed.images, depth[look])
                     for look, model in looks.items()
                 }
             advance(len(examples))
@@ -255,27 +266,28 @@ def _look(cell: Cell) -> _Look:
 
 
 def _work(meters: Iterable[Meter]) -> tuple[int, int]:
-    distinct = {id(meter): meter for meter in meters}.values()
-    return sum(meter.forward for meter in distinct), sum(meter.backward for meter in distinct)
+    distinct = {id(meter.work): meter.work for meter in meters}.values()
+    return sum(work.forward for work in distinct), sum(work.backward for work in distinct)
 
 
 def _outcomes(
-    cell: Cell, seen: Observation, clean: Images, perturbed: Images, truth: Labels, examples: range
+    cell: Cell, seen: Observation, clean: Images, perturbed: Perturbed, truth: Labels, examples: range
 ) -> pd.DataFrame:
     """Return what happened to each example; a NaN or infinite logit makes an answer wrong."""
     passes = seen.logits[: cell.iterations + 1]
     answer = Readout(cell.readout).of(passes)
     is_finite = answer.isfinite().all(1)
     prediction = torch.where(is_finite, answer.argmax(1), -1)
-    change = (perturbed.double() - clean.double()).flatten(1)
+    change = (perturbed.images.double() - clean.double()).flatten(1)
     columns = {
         "label": truth,
         "prediction": prediction,
         "is_correct": prediction == truth,
         "linf": change.abs().amax(1),
         "l2": torch.linalg.vector_norm(change, dim=1),
-        "lowest": perturbed.flatten(1).amin(1),
-        "highest": perturbed.flatten(1).amax(1),
+        "lowest": perturbed.images.flatten(1).amin(1),
+        "highest": perturbed.images.flatten(1).amax(1),
+        **perturbed.measures,
         # A model that ignores the iteration count has fewer passes than were asked for.
         **{name: rows[len(passes) - 1] for name, rows in seen.measures.items()},
     }

@@ -82,7 +82,9 @@ def main() -> None:
     print("\n| suite | cells | groups | passes an image, cell by cell | shared | ratio |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     for suite in SUITES:
-        request = Request(Scored("m", "w", 2), Scored("s", "v", 0), "cifar10", Sizes(1, 1), str, 0, "native")
+        request = Request(
+            Scored("m", "w", 2), (Scored("s", "v", 0),), "cifar10", Sizes(1, 1), str, 0, "native"
+        )
         cells = plan(suite, request)
         groups = group_by_images(cells)
         alone, shared = passes([[cell] for cell in cells]), passes(groups)

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from reports.archive import Archive
 from reports.attack_matrix import attack_map, attack_matrix
+from reports.attack_tables import cascade_tables, transfer_tables
 from reports.cnnf_paper import adversarial_tables
 from reports.consistency import consistency_figures, consistency_tables
 from reports.corruption_figures import corruption_bars, iteration_curves, severity_curves
@@ -50,6 +51,8 @@ TABLES: dict[str, Kind[Table]] = {
     "paper": Kind("CNN-F's columns, and beyond them", ("clean", *ATTACKS), adversarial_tables),
     "published": Kind("CNN-F beside its authors' numbers", ("adversarial", "cnnf-paper"), beside_published),
     "matrix": Kind("every attack against every answer", ATTACKS, attack_matrix),
+    "cascades": Kind("what each attack leaves standing", ("autoattack", "strongest"), cascade_tables),
+    "transfer": Kind("every network against every other", ("transfer",), transfer_tables),
     "epsilons": Kind("accuracy against epsilon", ("epsilons",), epsilon_table),
     "corruptions": Kind("accuracy by corruption", ("corruptions",), corruption_tables),
     "consistency": Kind("CNN-F's self-consistency", ("consistency",), consistency_tables),

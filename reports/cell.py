@@ -12,6 +12,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 Setting = bool | int | float | str
+Target = Literal["first", "e2e", "e2e_avg", "e2e_sum", "e2e_bpda", "e2e_avg_bpda"]
+"""The values of `zoo.feedback.AttackTarget`."""
 
 
 class Frozen(BaseModel):
@@ -29,6 +31,17 @@ class Perturbation(Frozen):
     backend: str
     """Whose code made the images; "official" for published corrupted sets."""
     settings: dict[str, Setting]
+    """Those of a cascade of attacks begin with the number of the member that they are of: "1.steps"."""
+
+    @property
+    def members(self) -> list[dict[str, Setting]]:
+        """The settings of each member of a cascade, in their order; none for a single attack."""
+        found: dict[int, dict[str, Setting]] = {}
+        for setting, value in self.settings.items():
+            number, dot, name = setting.partition(".")
+            if dot:
+                found.setdefault(int(number), {})[name] = value
+        return [found[number] for number in sorted(found)]
 
 
 class Cell(Frozen):
@@ -48,7 +61,7 @@ class Cell(Frozen):
     source: str | None
     """The model that the attacker uses; another one than `model` in a transfer attack."""
     source_weights: str | None
-    attack_target: Literal["first", "e2e", "e2e_avg"] | None
+    attack_target: Target | None
     attack_iterations: int
     """Feedback iterations that the attacker unrolls; 0 under "first"."""
     iterations: int

@@ -15,8 +15,8 @@ from jaxtyping import Float
 if TYPE_CHECKING:
     from torch import Tensor
 
-    Classifier = Callable[[Float[Tensor, "n c h w"]], Float[Tensor, "n k"]]
-    """All that an attack may know: images in [0, 1] to logits."""
+    Classifier = Callable[[Float[Tensor, "n c h w"]], Float[Tensor, "*t n k"]]
+    """All that an attack may know: images in [0, 1] to logits, of one answer or of several."""
 
 
 @runtime_checkable
@@ -29,6 +29,15 @@ class FeedbackModel(Protocol):
         A model without feedback returns t = 1 whatever `iterations` is. `images` are in [0, 1]; normalisation
         is inside the model. The result depends on nothing but the arguments.
         """
+        ...
+
+
+@runtime_checkable
+class Softenable(Protocol):
+    """A model with gates that hide gradients."""
+
+    def softened(self) -> FeedbackModel:
+        """Return the same model whose gates let a softened gradient through."""
         ...
 
 
@@ -53,8 +62,26 @@ class AttackTarget(StrEnum):
     E2E_AVG = "e2e_avg"
     """The mean logits, through all iterations."""
 
+    E2E_SUM = "e2e_sum"
+    """The logits of every iteration, each an answer of its own: an attack climbs the sum of their losses."""
+    E2E_BPDA = "e2e_bpda"
+    """As e2e, but hard gates pass a softened gradient; a model without such gates has nothing to soften."""
+    E2E_AVG_BPDA = "e2e_avg_bpda"
+    """As e2e_avg, with softened gates."""
+
+    @property
+    def readout(self) -> Readout | None:
+        """How the attacker reads the iterations; None for all of them."""
+        if self is AttackTarget.E2E_SUM:
+            return None
+        return Readout.AVG if self in (AttackTarget.E2E_AVG, AttackTarget.E2E_AVG_BPDA) else Readout.LAST
+
     def classifier(self, model: FeedbackModel, iterations: int) -> Classifier:
         """Return the function from images to logits that the attacker attacks."""
         unrolled = 0 if self is AttackTarget.FIRST else iterations
-        readout = Readout.AVG if self is AttackTarget.E2E_AVG else Readout.LAST
+        if self in (AttackTarget.E2E_BPDA, AttackTarget.E2E_AVG_BPDA) and isinstance(model, Softenable):
+            model = model.softened()
+        readout = self.readout
+        if readout is None:
+            return lambda images: model.unroll(images, unrolled)
         return lambda images: readout.of(model.unroll(images, unrolled))

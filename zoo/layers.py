@@ -30,6 +30,16 @@ class AdaReLUReading(StrEnum):
     """The slides: ReLU(f) where g >= 0, ReLU(-f) where g < 0. The result is never negative."""
 
 
+class GateGradient(StrEnum):
+    """What a gradient sees of an AdaReLU after the first pass. What the gate passes is the same."""
+
+    HARD = "hard"
+    """The gates as they are: a closed one hides what it blocks, and none shows how to open it."""
+    SOFT = "soft"
+    """Those of gates that open gradually (backward pass differentiable approximation, Athalye et al., ICML
+    2018): an attacker sees past closed gates, and what the feedback signal does to them."""
+
+
 @runtime_checkable
 class Layer(Protocol):
     """What a CNN-F network is a list of."""
@@ -139,10 +149,13 @@ class AdaReLU(nn.Module):
     is the reading's choice. On the way down the signal passes where the gate was last open.
     """
 
-    def __init__(self, res_param: float, reading: AdaReLUReading) -> None:
+    def __init__(
+        self, res_param: float, reading: AdaReLUReading, gradient: GateGradient = GateGradient.HARD
+    ) -> None:
         super().__init__()
         self.res_param = res_param
         self.reading = reading
+        self.gradient = gradient
 
     def up(self, feature: Float[Tensor, "..."], gate: Gate | None) -> tuple[Float[Tensor, "..."], Gate]:
         """Pass the feature through the gate that it and the last signal open."""
@@ -154,11 +167,23 @@ class AdaReLU(nn.Module):
             passed = feature * _is_positive(feature * gate.signal)
         else:
             passed = torch.where(gate.signal >= 0, feature, -feature).relu()
+        if self.gradient is GateGradient.SOFT:
+            passed = _seen_as(self._softened(feature, gate.signal), passed)
         return passed, gate._replace(passed=passed)
+
+    def _softened(self, feature: Float[Tensor, "..."], signal: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """Return what gates would pass that open gradually over the usual size of what opens them."""
+        if self.reading is AdaReLUReading.SIGNED:
+            return feature * _opening(feature * signal)
+        rectified = feature * (2 * _opening(signal) - 1)
+        return rectified * _opening(rectified)
 
     def down(self, signal: Float[Tensor, "..."], gate: Gate) -> tuple[Float[Tensor, "..."], Gate]:
         """Pass the signal where the gate is open; the gate remembers the signal before masking."""
-        return signal * gate.passed.detach().sign().abs_(), Gate(gate.passed, signal)
+        lowered = signal * gate.passed.detach().sign().abs_()
+        if self.gradient is GateGradient.SOFT:
+            lowered = _seen_as(signal, lowered)
+        return lowered, Gate(gate.passed, signal)
 
 
 class AdaPool(nn.Module):
@@ -192,6 +217,18 @@ class AdaPool(nn.Module):
             unpooled = F.max_unpool2d(to_maximum, switch.argmax, (2, 2), output_size=switch.size)
             unpooled = unpooled + F.max_unpool2d(to_minimum, switch.argmin, (2, 2), output_size=switch.size)
         return unpooled, switch._replace(signal=signal)
+
+
+def _seen_as(surrogate: Float[Tensor, "..."], value: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """Return `value`, whose gradient is that of `surrogate`."""
+    return value.detach() + (surrogate - surrogate.detach())
+
+
+def _opening(values: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
+    """Return a gate between 0 and 1 that is half open at 0, scaled by each example's mean magnitude."""
+    over = tuple(range(1, values.ndim))
+    size = values.detach().abs().mean(over, keepdim=True) + RMS_EPSILON
+    return torch.sigmoid(values / size)
 
 
 def _is_positive(values: Float[Tensor, "..."]) -> Float[Tensor, "..."]:

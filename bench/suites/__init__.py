@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from bench.errors import UnknownName
-from bench.suites import adversarial, consistency, corruptions, epsilons, predify, restoration, verdict
+from bench.suites import (
+    adversarial,
+    cascades,
+    consistency,
+    corruptions,
+    epsilons,
+    predify,
+    restoration,
+    transfer,
+    verdict,
+)
 from bench.suites.protocols import STRICT, SUITE_VERSION, TRANSFER_SOURCES
 from bench.suites.request import Corruptions, Request, Scored, Sizes, Suite
 from reports.cell import Cell
@@ -30,6 +40,9 @@ SUITES: dict[str, Suite] = {
         adversarial.ADVERSARIAL,
         adversarial.PAPER,
         epsilons.EPSILON_CURVES,
+        cascades.STRONGEST,
+        cascades.AUTOATTACK_SUITE,
+        transfer.TRANSFER,
         corruptions.CORRUPTIONS,
         consistency.CONSISTENCY,
         restoration.RESTORATION,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench.errors import BenchError
-from bench.suites.cells import pgd, scored_cells, spsa
+from bench.suites.cells import pgd, plain_network, scored_cells, spsa
 from bench.suites.protocols import (
     CNNF_PAPER,
     CNNF_PAPER_SPSA_RATE,
@@ -60,28 +60,29 @@ def _cnnf_paper(suite: str, request: Request) -> Iterator[Cell]:
 
 
 def _transfer(suite: str, request: Request, examples: int, attack: Perturbation) -> Iterator[Cell]:
-    if request.source is not None:
-        yield from scored_cells(suite, request, examples, attack, "first", request.source)
+    for source in request.sources:
+        yield from scored_cells(suite, request, examples, attack, "first", source)
 
 
-CLEAN = Suite(
-    "clean", "accuracy on clean images", _clean, lambda dataset, is_gpu: Sizes(1000), has_transfer=False
-)
+CLEAN = Suite("clean", "accuracy on clean images", _clean, lambda dataset, is_gpu: Sizes(1000))
 ADVERSARIAL = Suite(
     "adversarial",
     "strict: PGD-7, PGD-40, SPSA that can reach epsilon and transfer; targets first, e2e, e2e_avg",
     _adversarial,
     lambda dataset, is_gpu: GPU_SIZES if is_gpu else CPU_SIZES[dataset],
+    plain_network,
 )
 PAPER = Suite(
     "cnnf-paper",
     "the CNN-F authors' protocol: PGD-7, their short-stepped SPSA and transfer; targets first, e2e",
     _cnnf_paper,
     lambda dataset, is_gpu: (CNNF_PAPER_SIZES if is_gpu else CPU_SIZES).get(dataset, GPU_SIZES),
+    plain_network,
 )
 SMOKE = Suite(
     "smoke",
     "the strict suite on 16 images, to see that everything works",
     _adversarial,
     lambda dataset, is_gpu: Sizes(16, 2),
+    plain_network,
 )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bench.suites.protocols import SPSA_DELTA, SPSA_SAMPLES, SPSA_STEPS, SUITE_VERSION
-from bench.suites.request import Readout, Request, Scored, Target
-from reports.cell import Cell, Perturbation, Setting
+from bench.suites.protocols import SPSA_DELTA, SPSA_SAMPLES, SPSA_STEPS, SUITE_VERSION, TRANSFER_SOURCES
+from bench.suites.request import Readout, Request, Scored
+from reports.cell import Cell, Perturbation, Setting, Target
 
 
 def pgd(
@@ -44,8 +44,13 @@ def spsa(request: Request, epsilon: float, learning_rate: float, samples: int = 
 
 def noise(request: Request, epsilon: float) -> Perturbation:
     """Return a random corner of the l-infinity ball; only we have it, whatever the backend of the attacks."""
-    settings: dict[str, Setting] = {"norm": "linf", "epsilon": epsilon}
+    settings: dict[str, Setting] = {"norm": "linf", "epsilon": epsilon, "samples": 1}
     return Perturbation(kind="attack", name="noise", backend="native", settings=settings)
+
+
+def plain_network(dataset: str) -> tuple[str, ...]:
+    """Return the source of a suite's only transfer attack, where the zoo has one."""
+    return (TRANSFER_SOURCES[dataset],) if dataset in TRANSFER_SOURCES else ()
 
 
 def scored_cells(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from bench.errors import BenchError
 from bench.suites.cells import against, pgd, readings
@@ -20,13 +21,13 @@ def _consistency(suite: str, request: Request) -> Iterator[Cell]:
         raise BenchError(f"{request.scored.name} has no feedback whose consistency could be measured")
     examples, epsilon = request.sizes.examples, request.protocol.epsilon
     attack = pgd(request, epsilon, LONG_PGD_STEPS, REACH * epsilon / LONG_PGD_STEPS)
-    yield from readings(suite, request, examples, None, probe="consistency")
+    look = partial(readings, suite, request, examples, probe="consistency", readouts=("last",))
+    yield from look(perturbation=None)
     for kind in CONSISTENCY_KINDS:
-        made = corruption(request, kind, CONSISTENCY_SEVERITY)
-        yield from readings(suite, request, examples, made, probe="consistency")
+        yield from look(perturbation=corruption(request, kind, CONSISTENCY_SEVERITY))
     for target in ("first", "e2e"):
         attacker = request.scored.iterations if target == "e2e" else 0
-        for cell in readings(suite, request, examples, attack, probe="consistency"):
+        for cell in look(perturbation=attack):
             yield against(cell, request, target, attacker)
 
 
@@ -35,5 +36,4 @@ CONSISTENCY = Suite(
     "CNN-F's self-consistency after every iteration on clean, corrupted and attacked images",
     _consistency,
     lambda dataset, is_gpu: GPU_SIZES if is_gpu else CPU_SIZES[dataset],
-    has_transfer=False,
 )

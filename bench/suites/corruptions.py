@@ -40,5 +40,4 @@ CORRUPTIONS = Suite(
     "common corruptions at five severities, after every iteration",
     _corruptions,
     lambda dataset, is_gpu: GPU_SIZES if is_gpu else CPU_SIZES[dataset],
-    has_transfer=False,
 )

@@ -32,5 +32,4 @@ EPSILON_CURVES = Suite(
     "PGD-40 at many epsilons, targets first and e2e, for every number of iterations",
     _epsilons,
     lambda dataset, is_gpu: GPU_SIZES if is_gpu else CPU_SIZES[dataset],
-    has_transfer=False,
 )

@@ -122,7 +122,6 @@ def _suite(name: str, summary: str, part: Part, on_cpu: dict[str, Sizes]) -> Sui
         summary,
         _needing_feedback(part),
         lambda dataset, is_gpu: Sizes(1000) if is_gpu else on_cpu[dataset],
-        has_transfer=False,
     )
 
 

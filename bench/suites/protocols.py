@@ -68,6 +68,9 @@ VERDICT_EPSILONS = (0.5, 1.0)
 VERDICT_SPSA_SAMPLES = 32
 VERDICT_INSPECTED = 16
 """Images on which gradients and repetitions are looked at."""
+TRANSFER_STEPS = 10
+MOMENTUM_DECAY = 1.0
+"""Dong et al. (CVPR 2018): ten steps, mu 1."""
 
 EPSILONS = {
     "fashion_mnist": tuple(round(0.02 * k, 2) for k in range(1, 11)),

@@ -8,9 +8,8 @@ from typing import Literal
 
 from bench.suites.protocols import STRICT, Protocol
 from corruptions import FAMILIES, SEVERITIES
-from reports.cell import Cell
+from reports.cell import Cell, Target
 
-Target = Literal["first", "e2e", "e2e_avg"]
 Readout = Literal["last", "avg"]
 
 
@@ -35,6 +34,12 @@ class Scored:
         """A single pass has only one answer."""
         return ("last", "avg") if self.iterations else ("last",)
 
+    def judged(self, readout: Readout) -> Target:
+        """Return the target that is the scored answer itself."""
+        if self.iterations == 0:
+            return "first"
+        return "e2e_avg" if readout == "avg" else "e2e"
+
     @property
     def targets(self) -> tuple[Target, ...]:
         """On a single pass all targets are the same attack."""
@@ -56,8 +61,8 @@ class Request:
     """What a suite is asked to measure."""
 
     scored: Scored
-    source: Scored | None
-    """Source of the transfer attack; None leaves it out."""
+    sources: tuple[Scored, ...]
+    """Sources of transfer attacks; none leaves them out."""
     dataset: str
     sizes: Sizes
     data_hash: Callable[[int], str]
@@ -72,6 +77,10 @@ class Request:
         return STRICT[self.dataset]
 
 
+def _no_sources(dataset: str) -> tuple[str, ...]:
+    return ()
+
+
 @dataclass(frozen=True)
 class Suite:
     """A named list of cells."""
@@ -82,8 +91,8 @@ class Suite:
     """(name of the suite, request) to its cells, cheapest first."""
     sizes: Callable[[str, bool], Sizes]
     """(dataset, whether there is a GPU) to how many examples are used unless told otherwise."""
-    has_transfer: bool = True
-    """Whether it needs a source for a transfer attack."""
+    sources: Callable[[str], tuple[str, ...]] = _no_sources
+    """Dataset to the models of the zoo whose adversarial images are shown to the others."""
     picture: str | None = None
     """Where the function is that draws a picture beside the records, as "package.module:function"; called as
     `bench.restoring.draw` is."""

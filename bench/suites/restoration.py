@@ -29,6 +29,5 @@ RESTORATION = Suite(
     "corrupted images and what feedback to the pixels makes of them: distances and a picture",
     _restoration,
     lambda dataset, is_gpu: Sizes(1000 if is_gpu else 200),
-    has_transfer=False,
     picture="bench.restoring:draw",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.suites.cells import cell_of, noise, pgd, scored_cells, spsa
+from bench.suites.cells import cell_of, noise, pgd, plain_network, scored_cells, spsa
 from bench.suites.protocols import (
     REACH,
     SPSA_STEPS,
@@ -15,11 +15,11 @@ from bench.suites.protocols import (
     VERDICT_SPSA_SAMPLES,
     VERDICT_STEPS,
 )
-from bench.suites.request import Request, Sizes, Suite, Target
-from reports.cell import Cell, Perturbation
+from bench.suites.request import Request, Sizes, Suite
+from reports.cell import Cell, Perturbation, Target
 
 GPU_SIZES = Sizes(1000, 100)
-CPU_SIZES = {"fashion_mnist": Sizes(200, 16), "cifar10": Sizes(48, 8)}
+CPU_SIZES = {"fashion_mnist": Sizes(200, 16), "cifar10": Sizes(48, 8), "imagenet": Sizes(4, 1)}
 
 
 def _verdict(suite: str, request: Request) -> Iterator[Cell]:
@@ -28,8 +28,8 @@ def _verdict(suite: str, request: Request) -> Iterator[Cell]:
     yield from _inspections(suite, request)
     yield from scored_cells(suite, request, examples, noise(request, epsilon), "first", request.scored)
     reference = climb(request, epsilon)
-    if request.source is not None:
-        yield from scored_cells(suite, request, examples, reference, "first", request.source)
+    for source in request.sources:
+        yield from scored_cells(suite, request, examples, reference, "first", source)
     if "first" not in _informed(request):
         yield from scored_cells(suite, request, examples, reference, "first", request.scored)
     for target in _informed(request):
@@ -79,4 +79,5 @@ VERDICT = Suite(
     "whether the numbers can be believed: checks for masked gradients, randomness and state",
     _verdict,
     lambda dataset, is_gpu: GPU_SIZES if is_gpu else CPU_SIZES[dataset],
+    plain_network,
 )

@@ -49,7 +49,7 @@ def plan(candidates: dict[str, Candidate]) -> Callable[..., list[Cell]]:
     def planned(suite: str, examples: int = 8, spsa_examples: int = 2, model: str = "feedback") -> list[Cell]:
         request = Request(
             scored=candidates[model].scored,
-            source=candidates["plain"].scored if model != "plain" else None,
+            sources=(candidates["plain"].scored,) if model != "plain" else (),
             dataset="fashion_mnist",
             sizes=Sizes(examples, spsa_examples),
             data_hash=lambda n: f"first {n}",

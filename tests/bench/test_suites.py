@@ -12,11 +12,14 @@ from bench.suites import Request, Scored, Sizes
 from bench.suites.protocols import CNNF_PAPER
 from reports.cell import Cell
 
+AIM = {"attack", "target"}
+"""What a member of a cascade is beside the settings of its attack."""
+
 
 def planned(suite: str, dataset: str = "cifar10", iterations: int = 2) -> list[Cell]:
     request = Request(
         scored=Scored("model", "w", iterations),
-        source=Scored("source", "v", 0),
+        sources=(Scored("source", "v", 0),),
         dataset=dataset,
         sizes=Sizes(100, 10),
         data_hash=str,
@@ -30,18 +33,28 @@ def planned(suite: str, dataset: str = "cifar10", iterations: int = 2) -> list[C
 @pytest.mark.parametrize("dataset", suites.STRICT)
 def test_cells_spell_out_every_setting(suite: str, dataset: str) -> None:
     """A changed default of an attack can never hide behind an unchanged key."""
-    wanted = {
-        name: {field.name for field in fields(attack)} - {"threat"} | {"norm", "epsilon"}
-        for name, attack in ATTACKS["native"].items()
-    }
     if suite == "cnnf-paper" and dataset not in CNNF_PAPER:
         with pytest.raises(BenchError, match="no settings for imagenet"):
             planned(suite, dataset)
         return
     for cell in planned(suite, dataset):
-        if cell.perturbation and cell.perturbation.kind == "attack":
-            assert cell.perturbation.settings.keys() == wanted[cell.perturbation.name]
-            build(cell.perturbation.name, "native", cell.perturbation.settings)
+        done = cell.perturbation
+        if done is None or done.kind != "attack":
+            continue
+        if done.members:
+            threat = {name: done.settings[name] for name in ("norm", "epsilon")}
+            spelt = [
+                (m["attack"], threat | {k: v for k, v in m.items() if k not in AIM}) for m in done.members
+            ]
+        else:
+            spelt = [(done.name, done.settings)]
+        for name, settings in spelt:
+            made = ATTACKS[done.backend][name]
+            assert settings.keys() == {field.name for field in fields(made)} - {"threat"} | {
+                "norm",
+                "epsilon",
+            }
+            build(name, done.backend, settings)
 
 
 @pytest.mark.parametrize("suite", suites.SUITES)
@@ -185,7 +198,7 @@ def test_every_key_is_its_values_name() -> None:
 @pytest.mark.parametrize("suite", suites.SUITES)
 def test_a_source_is_asked_for_where_it_is_used(suite: str) -> None:
     """A suite without a transfer attack never looks for, or downloads, another network's weights."""
-    assert any(cell.is_transfer for cell in planned(suite)) == suites.named(suite).has_transfer
+    assert any(cell.is_transfer for cell in planned(suite)) == bool(suites.named(suite).sources("cifar10"))
 
 
 def test_the_predify_paper_is_the_sum_of_its_parts() -> None:
@@ -225,3 +238,36 @@ def test_the_targeted_attack_meets_the_network_it_is_scored_on() -> None:
 
     assert {cell.iterations for cell in cells} == {0, 2, 4}
     assert all(cell.attack_iterations == cell.iterations for cell in cells)
+
+
+@pytest.mark.parametrize("suite", ["strongest", "autoattack"])
+def test_a_cascade_is_judged_by_what_is_scored(suite: str) -> None:
+    """An adaptive attack on the mean logits is scored on them, and its members see the iterations."""
+    attacked = [cell for cell in planned(suite) if cell.perturbation]
+
+    assert {(cell.readout, cell.attack_target) for cell in attacked} == {("last", "e2e"), ("avg", "e2e_avg")}
+    assert all(cell.attack_iterations == cell.iterations == 2 for cell in attacked)
+
+
+def test_the_strongest_cascade_knows_of_feedback() -> None:
+    """It aims at the first pass, the answer, all iterations and softened gates; at one answer without any."""
+
+    def targets(iterations: int) -> set[object]:
+        return {
+            member["target"]
+            for cell in planned("strongest", iterations=iterations)
+            if cell.perturbation and cell.readout == "last"
+            for member in cell.perturbation.members
+        }
+
+    assert targets(2) == {"first", "e2e", "e2e_sum", "e2e_bpda"}
+    assert targets(0) == {"first"}
+
+
+def test_transfer_is_all_against_all() -> None:
+    """Every network with weights is a source for its dataset, and each scored model one for itself."""
+    sources = {cell.source for cell in planned("transfer") if cell.perturbation}
+
+    assert sources == {"source", "model"}
+    assert set(suites.named("transfer").sources("cifar10")) >= {"cnn_cifar", "cnnf_cifar"}
+    assert not set(suites.named("transfer").sources("cifar10")) & {"cnn_fmnist", "cnnf_fmnist"}

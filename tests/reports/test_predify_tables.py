@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from reports.catalogue import FIGURES
 from reports.cell import Perturbation
 from reports.metrics import Accuracy
 from reports.predify_views import predify_tables
@@ -109,6 +110,33 @@ def test_success_counts_images_that_are_right_while_clean(add) -> None:
 
     assert table.rows[0].label == "PVGG, epsilon 0.1"
     assert table.rows[0].values == (Share(1, 3),)
+
+
+def test_figures_show_what_tables_hold(add) -> None:
+    """A line an image set, a panel an encoder or a kind; every point is a value of the table."""
+    hits = [True] * 4
+    add(None, 0, hits)
+    add(None, 1, hits)
+    for iterations, distance in ((0, 0.4), (1, 0.1)):
+        add(noise(0.5), iterations, hits, distance_1=[distance] * 4, distance_2=[0.2] * 4)
+        add(noise(0.5), iterations, hits)
+        add(fog(1), iterations, [False, True, True, True])
+        store = add(bim(1), iterations, hits)
+    records = store.read()
+    figures = {
+        name: figure
+        for name in ("noise", "corruptions", "attacks", "projection")
+        for figure in FIGURES[f"predify-{name}"].make(records, store)
+    }
+
+    assert [panel.title for panel in figures["noise"].panels] == ["PVGG"]
+    assert figures["noise"].labels == ["clean", "sigma 1 deviations"]
+    assert [panel.title for panel in figures["corruptions"].panels] == ["mean of 1", "fog"]
+    assert figures["corruptions"].labels == ["PVGG"]
+    assert figures["attacks"].labels == ["epsilon 0.1"]
+    assert [panel.title for panel in figures["projection"].panels] == ["PVGG, encoder 1", "PVGG, encoder 2"]
+    points = figures["projection"].panels[0].series[0].points
+    assert [(point.x, point.value) for point in points] == [(0, 1.0), (1, pytest.approx(0.25))]
 
 
 def test_projection_is_relative_to_the_first_pass(add) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from zoo.cnnf import CNNF, four_conv, two_conv, wide_resnet
-from zoo.layers import AdaPool, AdaReLU, AdaReLUReading, Gate, instance_rms_norm
+from zoo.layers import AdaPool, AdaReLU, AdaReLUReading, Gate, GateGradient, instance_rms_norm
 
 SMALL = [
     pytest.param(lambda **k: four_conv(2, **k), (1, 28, 28), id="four_conv"),
@@ -139,3 +139,37 @@ def test_impossible_networks_are_refused(build) -> None:
     """A setting outside its range raises and does not build something else."""
     with pytest.raises(ValueError, match=r"must be|is not a valid"):
         build()
+
+
+@pytest.mark.parametrize("adarelu", ["signed", "rectified"])
+@pytest.mark.parametrize(("build", "shape"), SMALL)
+def test_softened_gates_change_gradients_only(build, shape, adarelu) -> None:
+    """Logits and parameters are the same, the first pass is differentiated alike, later ones are not."""
+    model: CNNF = build(adarelu=adarelu).double()
+    soft = model.softened()
+    images = torch.rand(2, *shape, dtype=torch.float64, requires_grad=True)
+
+    torch.testing.assert_close(soft.unroll(images, 2), model.unroll(images, 2), rtol=0, atol=0)
+    assert all(a is b for a, b in zip(soft.parameters(), model.parameters(), strict=True))
+    gradients = [
+        [torch.autograd.grad(network.unroll(images, n)[-1, :, 0].sum(), images)[0] for n in (0, 2)]
+        for network in (model, soft)
+    ]
+    torch.testing.assert_close(gradients[0][0], gradients[1][0], rtol=0, atol=0)
+    assert not torch.allclose(gradients[0][1], gradients[1][1], rtol=0.01)
+    assert gradients[1][1].isfinite().all()
+
+
+def test_a_softened_gate_shows_how_to_open_it() -> None:
+    """A closed AdaReLU has a gradient with respect to the feature and to the feedback signal."""
+    feature = torch.tensor([[1.0, -1.0, 2.0]], requires_grad=True)
+    signal = torch.tensor([[-1.0, 2.0, 3.0]], requires_grad=True)
+    state = Gate(feature.detach(), signal)
+    for gradient, is_open in ((GateGradient.HARD, [False, False, True]), (GateGradient.SOFT, [True] * 3)):
+        relu = AdaReLU(0.0, AdaReLUReading.SIGNED, gradient)
+        passed, _ = relu.up(feature, state)
+        slopes = torch.autograd.grad(passed.sum(), (feature, signal), allow_unused=True)
+
+        assert passed.tolist() == [[0.0, 0.0, 2.0]]
+        assert (slopes[0] != 0).tolist() == [is_open]
+        assert gradient is GateGradient.HARD or bool((slopes[1] != 0).all())

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from typing import get_args
+
 import torch
 
+from reports.cell import Target
 from zoo.feedback import AttackTarget, FeedbackModel, Readout
 from zoo.plain import Plain
 
@@ -25,11 +28,26 @@ def test_readouts() -> None:
 
 
 def test_attack_targets() -> None:
-    """First sees no iteration, e2e the last of them, e2e_avg their mean."""
+    """First sees no iteration, e2e the last of them, e2e_avg their mean, e2e_sum each."""
     images = torch.zeros(1, 1, 1, 1)
-    answers = {target: target.classifier(Counting(), 4)(images)[0, 0].item() for target in AttackTarget}
+    answers = {
+        target.value: target.classifier(Counting(), 4)(images)[..., 0, 0].tolist() for target in AttackTarget
+    }
 
-    assert answers == {AttackTarget.FIRST: 0.0, AttackTarget.E2E: 4.0, AttackTarget.E2E_AVG: 2.0}
+    # A model without gates has nothing to soften.
+    assert answers == {
+        "first": 0.0,
+        "e2e": 4.0,
+        "e2e_avg": 2.0,
+        "e2e_sum": [0.0, 1.0, 2.0, 3.0, 4.0],
+        "e2e_bpda": 4.0,
+        "e2e_avg_bpda": 2.0,
+    }
+
+
+def test_cells_know_every_target() -> None:
+    """A record can name whatever an attacker can differentiate."""
+    assert set(get_args(Target)) == {target.value for target in AttackTarget}
 
 
 def test_plain_networks_have_one_pass() -> None:

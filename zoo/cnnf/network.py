@@ -9,6 +9,7 @@ logits down to the fed-back feature h, moves h a step towards its reconstruction
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -17,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zoo.cnnf.stages import ConvStage, LinearHead, PoolHead, ResidualBlock
-from zoo.layers import AdaPool, AdaReLU, AdaReLUReading, Layer, TiedConv2d, step_towards
+from zoo.layers import AdaPool, AdaReLU, AdaReLUReading, GateGradient, Layer, TiedConv2d, step_towards
 
 
 class Iteration(NamedTuple):
@@ -92,6 +93,18 @@ class CNNF(nn.Module):
                 tapped_reconstructions,
                 None if self.boundary else (reconstruction + 1) / 2,
             )
+
+    def softened(self) -> CNNF:
+        """Return this network with the same parameters, whose gates let a softened gradient through.
+
+        Its logits are the same; only gradients differ (see `zoo.layers.GateGradient`).
+        """
+        shared: dict[int, Any] = {id(tensor): tensor for tensor in (*self.parameters(), *self.buffers())}
+        network = copy.deepcopy(self, shared)
+        for module in network.modules():
+            if isinstance(module, AdaReLU):
+                module.gradient = GateGradient.SOFT
+        return network
 
     @property
     def _stack(self) -> list[Layer]:

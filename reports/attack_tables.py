@@ -1,0 +1,152 @@
+"""Tables of cascades of attacks, and of every network attacked by every other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from reports.cell import Cell, Setting
+from reports.metrics import Accuracy
+from reports.records import Record, Store
+from reports.subjects import Subject, failures, labels_of, provenance, subject, subjects
+from reports.tables import Column, Row, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def cascade_tables(records: Sequence[Record], store: Store) -> list[Table]:
+    """Return one table, a column per scored answer and a row per member, from records of one suite.
+
+    A value is the share of examples that stand after a member. The last row is the share that stands after
+    every attack of every suite in the folder on the same examples, dataset and seed.
+    """
+    ok = [record for record in records if record.status == "ok"]
+    columns = [row for row in subjects(ok) if _cascade_of(ok, row)]
+    labels = labels_of(columns)
+    standing: dict[str, dict[Subject, Accuracy]] = {"clean": {}}
+    notes = [*_threat(ok), "after a member: the share of examples that it and all before it left standing"]
+    worst: dict[Subject, Accuracy] = {}
+    for column in columns:
+        record = _cascade_of(ok, column)
+        assert record is not None
+        outcomes = store.read_outcomes(record)
+        names = member_names(record.cell)
+        for number, name in enumerate(["clean", *names]):
+            left = int((outcomes["fooled_by"] > number).sum())
+            standing.setdefault(name, {})[column] = Accuracy(left, len(outcomes))
+        worst[column] = _worst_case(record, outcomes, store)
+        notes += _hidden_notes(labels[column], names, outcomes)
+    standing["worst case"] = worst
+    order = sorted(standing, key=lambda name: _place(name, columns, ok))
+    rows = [Row(name, tuple(standing[name].get(column) for column in columns)) for name in order]
+    cell = records[0].cell
+    notes.append("worst case: examples that stand after every attack in the folder that was run on them")
+    made_with = (f"suite version {cell.suite_version}, seed {cell.seed}", *provenance(ok))
+    headings = tuple(Column(labels[column], is_attack=False) for column in columns)
+    title = f"{cell.suite} on {cell.dataset}: accuracy after each attack"
+    return [Table(title, headings, tuple(rows), (*notes, *failures(records)), made_with)]
+
+
+def transfer_tables(records: Sequence[Record], store: Store) -> list[Table]:
+    """Return one table, a row per scored answer and a column per network that the images were made on."""
+    ok = [record for record in records if record.status == "ok"]
+    rows = subjects(ok)
+    labels = labels_of(rows)
+    sources = list(dict.fromkeys(name for r in ok if (name := _source(r.cell, ok)) is not None))
+    found = {row: [_pick(ok, row, source) for source in (None, *sources)] for row in rows}
+    cell = records[0].cell
+    columns = (Column("clean", is_attack=False), *(Column(f"from {source}") for source in sources))
+    notes = (*_threat(ok), "a network attacked from itself is the white-box attack", *failures(records))
+    made_with = (f"suite version {cell.suite_version}, seed {cell.seed}", *provenance(ok))
+    lines = tuple(Row(labels[row], tuple(values)) for row, values in found.items())
+    return [Table(f"{cell.suite} on {cell.dataset}", columns, lines, notes, made_with)]
+
+
+def member_names(cell: Cell) -> list[str]:
+    """Return a name for each member of a cell's cascade, alike for all answers that it may judge."""
+    members = cell.perturbation.members if cell.perturbation else []
+    return [_member_name(member, str(cell.attack_target)) for member in members]
+
+
+def _member_name(member: dict[str, Setting], judge: str) -> str:
+    target = str(member["target"])
+    aim = "answer" if target == judge else "answer, soft gates" if target.endswith("bpda") else target
+    parts = [str(member["attack"])]
+    parts += [str(member["loss"]).replace("dlr_targeted", "dlr-t")] if "loss" in member else []
+    parts += [str(member[size]) for size in ("steps", "queries") if size in member]
+    return f"{'-'.join(parts)} ({aim})"
+
+
+def _cascade_of(records: Iterable[Record], answer: Subject) -> Record | None:
+    """Return the cascade on a scored answer with most examples, then the latest."""
+    own = [
+        record
+        for record in records
+        if subject(record) == answer and record.cell.perturbation and record.cell.perturbation.members
+    ]
+    return max(own, key=lambda record: (record.n, record.provenance.finished_at), default=None)
+
+
+def _place(name: str, columns: Sequence[Subject], records: Sequence[Record]) -> float:
+    """Return where a row belongs: its latest place among the members of any cascade."""
+    if name in ("clean", "worst case"):
+        return -1 if name == "clean" else float("inf")
+    cascades = [record for column in columns if (record := _cascade_of(records, column))]
+    orders = [member_names(record.cell) for record in cascades]
+    return max(order.index(name) for order in orders if name in order)
+
+
+def _worst_case(cascade: Record, outcomes: pd.DataFrame, store: Store) -> Accuracy:
+    """Return what stands of a cascade's examples after all other attacks in the folder, too."""
+    cell = cascade.cell
+    survivors = dict(zip(outcomes["example"], outcomes["is_correct"], strict=True))
+    for record in store.read():
+        other = record.cell
+        is_attack = other.perturbation is not None and other.perturbation.kind == "attack"
+        same = (other.dataset, other.seed) == (cell.dataset, cell.seed) and subject(record) == subject(
+            cascade
+        )
+        if record.status == "ok" and is_attack and same and record.key != cascade.key:
+            found = store.read_outcomes(record)
+            for example, is_correct in zip(found["example"], found["is_correct"], strict=True):
+                if example in survivors:
+                    survivors[example] = bool(survivors[example] and is_correct)
+    return Accuracy(sum(map(bool, survivors.values())), len(survivors))
+
+
+def _hidden_notes(label: str, names: Sequence[str], outcomes: pd.DataFrame) -> list[str]:
+    """Say how many examples fell only to an attack that goes around the gradient of the scored answer."""
+    around = [
+        number
+        for number, name in enumerate(names, 1)
+        if not name.endswith("(answer)") or name.startswith("square")
+    ]
+    count = int(outcomes["fooled_by"].isin(around).sum())
+    if count == 0:
+        return []
+    return [
+        f"{label}: {count} of {len(outcomes)} examples fell to attacks that go around the gradient of the "
+        "scored answer, after cheaper attacks along it had failed"
+    ]
+
+
+def _source(cell: Cell, records: Sequence[Record]) -> str | None:
+    """Return the name of a cell's source, with its weights where two of the name differ by them."""
+    if cell.source is None:
+        return None
+    weights = {r.cell.source_weights for r in records if r.cell.source == cell.source}
+    return cell.source if len(weights) == 1 else f"{cell.source} {str(cell.source_weights)[:8]}"
+
+
+def _pick(records: Sequence[Record], answer: Subject, source: str | None) -> Accuracy | None:
+    own = [r for r in records if subject(r) == answer and _source(r.cell, records) == source]
+    best = max(own, key=lambda record: (record.n, record.provenance.finished_at), default=None)
+    return None if best is None else Accuracy(best.correct, best.n)
+
+
+def _threat(records: Sequence[Record]) -> list[str]:
+    allowed = {
+        (done.settings["norm"], done.settings["epsilon"]) for r in records if (done := r.cell.perturbation)
+    }
+    return [f"threat model: {norm}, epsilon {epsilon:.5g} in [0, 1]" for norm, epsilon in sorted(allowed)]

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from reports.attack_tables import member_names
+from reports.catalogue import tables_of
+from reports.cell import Perturbation
+from reports.records import Record, Store
+
+from .conftest import made_cell, outcomes
+
+CASCADE = Perturbation(
+    kind="attack",
+    name="strongest",
+    backend="native",
+    settings={
+        "norm": "linf",
+        "epsilon": 0.03,
+        "1.attack": "apgd",
+        "1.target": "e2e",
+        "1.loss": "dlr_targeted",
+        "1.steps": 10,
+        "2.attack": "apgd",
+        "2.target": "first",
+        "2.loss": "ce",
+        "2.steps": 20,
+        "10.attack": "square",
+        "10.target": "e2e",
+        "10.queries": 300,
+    },
+)
+
+
+@pytest.fixture
+def cascade(record) -> Record:
+    """Return the record of a cascade of three members on five examples."""
+    found = record("pgd-7 e2e", 2, 5, suite="strongest")
+    cell = found.cell.model_copy(update={"perturbation": CASCADE})
+    return found.model_copy(update={"cell": cell, "key": cell.key})
+
+
+def fooled_by(*numbers: int) -> pd.DataFrame:
+    """Return outcomes of a cascade of three."""
+    return outcomes([number == 4 for number in numbers]).assign(fooled_by=numbers)
+
+
+def test_members_are_read_in_their_order() -> None:
+    """Ten comes after two; settings without a number belong to all."""
+    assert [member["attack"] for member in CASCADE.members] == ["apgd", "apgd", "square"]
+    assert CASCADE.members[2] == {"attack": "square", "target": "e2e", "queries": 300}
+
+
+def test_members_are_named_by_what_they_aim_at() -> None:
+    """The answer that is scored is called so whichever it is."""
+    cell = made_cell("pgd-7 e2e").model_copy(update={"perturbation": CASCADE})
+
+    assert member_names(cell) == ["apgd-dlr-t-10 (answer)", "apgd-ce-20 (first)", "square-300 (answer)"]
+    assert member_names(cell.model_copy(update={"attack_target": "e2e_avg"}))[0] == "apgd-dlr-t-10 (e2e)"
+    assert member_names(made_cell()) == []
+
+
+def test_rows_count_what_stands_after_each_member(cascade, tmp_path: Path) -> None:
+    """One example is wrong from the start, one falls to the first member, one to the last."""
+    store = Store(tmp_path)
+    stored = store.append(cascade, fooled_by(0, 1, 3, 4, 4))
+    (table,) = tables_of([stored], store)
+
+    assert {row.label: row.values[0].correct for row in table.rows} == {
+        "clean": 4,
+        "apgd-dlr-t-10 (answer)": 3,
+        "apgd-ce-20 (first)": 3,
+        "square-300 (answer)": 2,
+        "worst case": 2,
+    }
+    assert any("1 of 5 examples fell to attacks that go around the gradient" in note for note in table.notes)
+
+
+def test_the_worst_case_takes_all_suites_of_the_folder(cascade, record, tmp_path: Path) -> None:
+    """Other attacks on the same answer count for the same examples; other answers and corruptions do not."""
+    store = Store(tmp_path)
+    stored = store.append(cascade, fooled_by(0, 1, 3, 4, 4))
+    store.append(record("spsa-7 first", 5, 6), outcomes([True, True, True, False, True, False]))
+    store.append(record("pgd-7 e2e", 0, 5, readout="avg"), outcomes([False] * 5))
+    corrupted = record("pgd-7 e2e", 0, 5)
+    damage = Perturbation(kind="corruption", name="fog", backend="native", settings={"severity": 1})
+    cell = corrupted.cell.model_copy(update={"perturbation": damage})
+    store.append(corrupted.model_copy(update={"cell": cell, "key": cell.key}), outcomes([False] * 5))
+    (table,) = tables_of([stored], store)
+
+    worst = table.rows[-1].values[0]
+    assert (worst.correct, worst.n) == (1, 5)
+
+
+def test_transfer_has_a_column_for_each_source(record, tmp_path: Path) -> None:
+    """The white-box attack stands beside those from elsewhere; the lowest of a row is the weakest."""
+    records = [
+        record(None, 90, suite="transfer"),
+        record("transfer", 70, suite="transfer"),
+        record("pgd-7 e2e", 40, suite="transfer"),
+    ]
+    (table,) = tables_of(records, Store(tmp_path))
+
+    assert [column.heading for column in table.columns] == ["clean", "from cnn_cifar", "from cnnf_cifar"]
+    (row,) = table.rows
+    assert [value.correct for value in row.values] == [90, 70, 40]
+    assert table.weakest(row).correct == 40
