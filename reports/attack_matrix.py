@@ -22,8 +22,9 @@ def attack_matrix(records: Sequence[Record], archive: Archive) -> list[Table]:
     """Return the matrix of one suite and dataset.
 
     A row is an answer (model, iterations, readout), a column an attack and its target. `min` is the papers'
-    minimum over attacks of mean accuracies, `worst case` the share of examples that survive every attack, and
-    `flattery` how much higher the first is. Networks without feedback have one target only.
+    minimum over attacks of mean accuracies, of those on most examples; `worst case` the share of examples
+    that survive every attack; `flattery` how much higher the first is. Networks without feedback have one
+    target only.
     """
     ok = attacked(records)
     if not ok:
@@ -35,7 +36,7 @@ def attack_matrix(records: Sequence[Record], archive: Archive) -> list[Table]:
     for row in rows:
         own = [record for record in ok if subject(record) == row]
         found = [accuracy_under(own, attack) for attack in attacks]
-        minimum = min((v for v in found if v), key=lambda v: v.share, default=None)
+        minimum = lowest(found)
         worst = worst_case(own, archive)
         untouched = latest([record for record in clean if subject(record) == row])
         first = Accuracy(untouched.correct, untouched.n) if untouched else None
@@ -50,8 +51,8 @@ def attack_matrix(records: Sequence[Record], archive: Archive) -> list[Table]:
         Column("flattery", is_attack=False),
     )
     notes = (
-        "min: lowest mean accuracy over attacks, as papers report it; worst case: examples that survive "
-        "every attack run on them; flattery: min less worst case, in points",
+        "min: lowest mean accuracy over the attacks run on most examples, as papers report it; worst case: "
+        "examples that survive every attack run on them; flattery: min less worst case, in points",
         *flattered,
         *failures(records),
         *budget_notes(ok),
@@ -93,6 +94,13 @@ def accuracy_under(records: Sequence[Record], attack: Attack) -> Accuracy | None
     """Return what an answer keeps under an attack, None if it was not run."""
     found = latest([r for r in records if is_attacked(r.cell) and _attack(r) == attack])
     return Accuracy(found.correct, found.n) if found else None
+
+
+def lowest(accuracies: Sequence[Accuracy | None]) -> Accuracy | None:
+    """Return the lowest of the accuracies on most examples, for one on a few says little about the rest."""
+    measured = [value for value in accuracies if value]
+    most = max((value.n for value in measured), default=0)
+    return min((value for value in measured if value.n == most), key=lambda v: v.share, default=None)
 
 
 def _attacks(records: Sequence[Record]) -> list[Attack]:

@@ -65,10 +65,13 @@ def consistency_figures(records: Sequence[Record], archive: Outcomes) -> list[Fi
                     moved.append(percent_at(k, share))
             mismatch.append(Series(images, tuple(apart)))
             changes.append(Series(images, tuple(moved)))
-        for label, series in (("||g - h|| / ||h||", mismatch), ("labels that change (%)", changes)):
+        for what, label, series in (
+            ("mismatch", "||g - h|| / ||h||", mismatch),
+            ("changing labels", "labels that change (%)", changes),
+        ):
             figures.append(
                 Figure(
-                    title=f"Self-consistency of {model} on {used[0].cell.dataset}",
+                    title=f"Self-consistency of {model} on {used[0].cell.dataset}: {what}",
                     kind="curves",
                     x_label="iteration",
                     y_label=label,

@@ -27,7 +27,7 @@ class Line:
     checkpoint: str
     clean: Accuracy | None
     weakest: Accuracy | None
-    """The lowest mean accuracy over attacks."""
+    """The lowest mean accuracy over the attacks run on most examples."""
     weakest_attack: str
     worst_case: Accuracy | None
     """What survives every attack, example by example."""
@@ -55,7 +55,8 @@ def _line(
 ) -> Line:
     # Attacks at several radii have no single minimum.
     under_attack = attacked(records) if _radii(records) == 1 else []
-    weakest = min(under_attack, key=lambda record: record.correct / record.n, default=None)
+    most = max((record.n for record in under_attack), default=0)
+    weakest = min((r for r in under_attack if r.n == most), key=lambda r: r.correct / r.n, default=None)
     hits = hits_by_kind([r for r in records if _is_corrupted(r)], archive)
     return Line(
         answer=row,

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from reports.attack_matrix import attack_map, attack_matrix
 from reports.catalogue import TABLES, made
 from reports.metrics import Accuracy
@@ -75,3 +77,14 @@ def test_clean_images_alone_have_no_matrix(stored) -> None:
 
     assert attack_matrix(archive.records, archive) == []
     assert attack_map(archive.records, archive) == []
+
+
+def test_an_attack_on_few_is_no_minimum(stored) -> None:
+    """One image of one lost to a slow attack says nothing about the other 39; the worst case counts it."""
+    archive = stored(
+        ([True] * 30 + [False] * 10, attack_on("pgd", "first", 0.03, 2)),
+        ([False], attack_on("spsa", "first", 0.03, 2, steps=7)),
+    )
+    (table,) = attack_matrix(archive.records, archive)
+
+    assert table.rows[0].values[-3:] == (Accuracy(30, 40), Accuracy(29, 40), Points(pytest.approx(2.5)))
