@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,7 @@ from torch import Tensor
 import zoo
 from bench.runner import group_by_images
 from bench.suites import SUITES, Request, Scored, Sizes, plan
-from reports.cell import Cell
+from reports.cell import Cell, Setting
 from zoo.checkpoint import build
 
 BATCH = 64
@@ -63,10 +63,20 @@ def passes(groups: Sequence[Sequence[Cell]]) -> int:
         cell = group[0]
         total += 1 + max(c.iterations for c in group)
         if cell.perturbation is not None and cell.perturbation.kind == "attack":
-            settings = cell.perturbation.settings
-            evaluations = int(settings["steps"]) * 2 * int(settings.get("samples", 1))
-            total += evaluations * (1 + cell.attack_iterations)
+            total += sum(
+                evaluations(settings) * (1 + (cell.attack_iterations if settings["target"] != "first" else 0))
+                for settings in cell.perturbation.members
+                or [cell.perturbation.settings | {"target": cell.attack_target or ""}]
+            )
     return total
+
+
+def evaluations(settings: Mapping[str, Setting]) -> int:
+    """Return the forward and backward evaluations of an attack on an image that stands to the end."""
+    if "queries" in settings:
+        return int(settings["queries"])
+    each = 3 if settings.get("attack") == "fab" else 2
+    return each * int(settings["steps"]) * int(settings.get("samples", 1)) * int(settings.get("targets", 1))
 
 
 def main() -> None:
