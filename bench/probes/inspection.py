@@ -103,6 +103,7 @@ def _network(model: Walker) -> Any:
 
 
 def _in_float64(model: Walker) -> Walker:
+    """Return a copy; passes through it are not counted."""
     return copy.deepcopy(_network(model)).double()
 
 

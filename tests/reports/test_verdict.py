@@ -14,6 +14,7 @@ from reports.catalogue import tables_of
 from reports.cell import Perturbation
 from reports.records import Record, Store
 from reports.tables import render
+from reports.values import Doubted
 from reports.verdict import Check, verdict_of
 from reports.verdict.paired import Paired, upper_tail
 
@@ -55,6 +56,7 @@ def attacked(record, tmp_path: Path) -> Callable[..., Record]:
         n: int = N,
         columns: dict[str, object] | None = None,
         source: str = "cnnf_cifar",
+        suite: str = "verdict",
         **settings: object,
     ) -> Record:
         done = Perturbation(kind="attack", name=name, backend="native", settings=PGD | settings)
@@ -64,7 +66,7 @@ def attacked(record, tmp_path: Path) -> Callable[..., Record]:
         aim = {"attack_target": target, "attack_iterations": iterations}
         frame = outcomes(stands).assign(linf=0.03, l2=1.0, lowest=0.0, highest=1.0, label=range(n))
         frame = frame.assign(**(columns or {}))
-        return store.append(record(None, sum(stands), n, suite="verdict", **changes, **aim), frame)
+        return store.append(record(None, sum(stands), n, suite=suite, **changes, **aim), frame)
 
     return made
 
@@ -176,6 +178,20 @@ def test_doubted_numbers_are_marked(attacked, tmp_path: Path) -> None:
         note.startswith("† CNN-F (last), other targets: of 100, 12 fall only to") for note in checks.notes
     )
     assert checks.rows[0].values[0].text == "not run"
+
+
+def test_other_suites_end_with_the_short_form(attacked, tmp_path: Path) -> None:
+    """The table of the attack suites marks what it doubts, and counts the checks its records allow."""
+    attacked(range(40), suite="adversarial", steps=7)
+    attacked(range(52), suite="adversarial", steps=7, target="first")
+    (table,) = tables_of(Store(tmp_path).read(), Store(tmp_path))
+    headings = [column.heading for column in table.columns]
+    shown = dict(zip(headings, table.rows[0].values, strict=True))
+
+    assert isinstance(shown["PGD (e2e)"], Doubted)
+    assert not isinstance(shown["PGD (first)"], Doubted)
+    assert any("2 checks pass, 2 fail, 15 not run" in note for note in table.notes)
+    assert any(note.startswith("† CNN-F (last), other targets") for note in table.notes)
 
 
 def test_records_without_outcomes_prove_nothing(record, tmp_path: Path) -> None:
