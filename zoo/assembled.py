@@ -1,6 +1,6 @@
 """Checkpoints that are folders: a backbone's weights and the authors' feedback weights, one file an encoder.
 
-Finding and hashing them needs no torch. Nothing is unpickled except under torch's `weights_only=True`.
+Finding and hashing them needs no torch.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.entry import Assembled, CheckpointError
+from zoo.reading import read
 
 if TYPE_CHECKING:
     from zoo.predictive_coding import Normalised
@@ -64,7 +65,6 @@ def read_into(model: Normalised, folder: Path) -> None:
     Raises:
         ValueError: If files are missing, damaged or of another network.
     """
-    from zoo.checkpoint import read
     from zoo.predictive_coding import (
         PredictiveCodingNetwork,
         load_public_decoders,

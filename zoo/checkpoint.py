@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from zoo import assembled
 from zoo.entry import Assembled, CheckpointError, Download, Shipped, UnknownModelError, ZooEntry
+from zoo.reading import read
 from zoo.registry import ENTRIES
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from zoo.cnnf import CNNF
     from zoo.predictive_coding import Normalised
 
@@ -146,28 +145,3 @@ def _fetch(download: Download) -> Path:
 def git_blob(content: bytes) -> str:
     """Return the SHA-1 under which git stores `content`."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-
-
-def read(path: Path) -> dict[str, Tensor]:
-    """Return the named tensors of a .safetensors file, or of a .pt file without running code from it.
-
-    Raises:
-        CheckpointError: If it is no such file, or is truncated.
-    """
-    import pickle
-
-    import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        if path.suffix == ".safetensors":
-            state_dict = load_file(path)
-        else:
-            state_dict = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
-        reason = str(error).split("\n")[0]
-        raise CheckpointError(f"{path.name} is not a checkpoint or is truncated: {reason[:200]}") from error
-    if not isinstance(state_dict, Mapping) or not all(torch.is_tensor(v) for v in state_dict.values()):
-        raise CheckpointError(f"{path.name} does not hold a mapping from names to tensors")
-    return dict(state_dict)

@@ -20,8 +20,9 @@ from bench.training.objective import frozen
 from bench.training.progress import Reporter, listening
 from bench.training.recipe import Recipe
 from zoo import ENTRIES, CheckpointError, UnknownModelError
-from zoo.checkpoint import CheckpointFile, build, locate, read, read_into
+from zoo.checkpoint import CheckpointFile, build, locate, read_into
 from zoo.predictive_coding import load_backbone
+from zoo.reading import read
 
 if TYPE_CHECKING:
     from zoo.checkpoint import Network

@@ -1,0 +1,37 @@
+"""Reading a file of named tensors. Nothing is unpickled except under torch's `weights_only=True`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo.entry import CheckpointError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """Return the named tensors of a .safetensors file, or of a .pt file without running code from it.
+
+    Raises:
+        CheckpointError: If it is no such file, or is truncated.
+    """
+    import pickle
+
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".safetensors":
+            state_dict = load_file(path)
+        else:
+            state_dict = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+        reason = str(error).split("\n")[0]
+        raise CheckpointError(f"{path.name} is not a checkpoint or is truncated: {reason[:200]}") from error
+    if not isinstance(state_dict, Mapping) or not all(torch.is_tensor(v) for v in state_dict.values()):
+        raise CheckpointError(f"{path.name} does not hold a mapping from names to tensors")
+    return dict(state_dict)
