@@ -8,7 +8,7 @@ from reports.archive import Archive
 from reports.attacks_run import TARGETS, attack_name, attacked, is_attacked, latest
 from reports.cnnf_paper import budget_notes, worst_case
 from reports.figures import Figure, Panel, Series, percent_at
-from reports.metrics import Accuracy
+from reports.metrics import Accuracy, lowest
 from reports.records import Record
 from reports.subjects import failures, labels_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
@@ -94,13 +94,6 @@ def accuracy_under(records: Sequence[Record], attack: Attack) -> Accuracy | None
     """Return what an answer keeps under an attack, None if it was not run."""
     found = latest([r for r in records if is_attacked(r.cell) and _attack(r) == attack])
     return Accuracy(found.correct, found.n) if found else None
-
-
-def lowest(accuracies: Sequence[Accuracy | None]) -> Accuracy | None:
-    """Return the lowest of the accuracies on most examples, for one on a few says little about the rest."""
-    measured = [value for value in accuracies if value]
-    most = max((value.n for value in measured), default=0)
-    return min((value for value in measured if value.n == most), key=lambda v: v.share, default=None)
 
 
 def _attacks(records: Sequence[Record]) -> list[Attack]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from reports.archive import Outcomes
 from reports.cell import Cell
-from reports.metrics import Accuracy
+from reports.metrics import Accuracy, lowest
 from reports.records import Record
 from reports.subjects import Subject, failures, labels_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
@@ -91,7 +91,7 @@ def _tables_of(records: Sequence[Record], remark: str, store: Outcomes) -> list[
     if has_attacks:
         columns.append(Column("min", is_attack=False))
         for found in values.values():
-            found.append(min((v for v in found[1:] if v), key=lambda v: v.share, default=None))
+            found.append(lowest(found[1:]))
     masking = tuple(note for row in rows for note in _masking_notes(labels[row], by_subject[row]))
     tables = [_table(title, columns, labels, values, (*notes, *masking), made_with)]
 

@@ -72,6 +72,13 @@ class MeanAccuracy:
         return Interval(max(0.0, self.share - half), min(1.0, self.share + half))
 
 
+def lowest(accuracies: Sequence[Accuracy | None]) -> Accuracy | None:
+    """Return the lowest of the accuracies on most examples, for one on a few says little about the rest."""
+    measured = [value for value in accuracies if value]
+    most = max((value.n for value in measured), default=0)
+    return min((value for value in measured if value.n == most), key=lambda v: v.share, default=None)
+
+
 ALEXNET_ERRORS = {
     "gaussian_noise": 0.886428,
     "shot_noise": 0.894468,

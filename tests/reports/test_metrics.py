@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.metrics import Accuracy, wilson
+from reports.metrics import Accuracy, lowest, wilson
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,9 @@ def test_impossible_counts_are_refused(correct, n) -> None:
     """A share needs hits among trials."""
     with pytest.raises(ValueError, match="need 0 <= correct <= n"):
         Accuracy(correct, n)
+
+
+def test_the_lowest_is_sought_among_attacks_on_most_examples() -> None:
+    """An attack on two images may leave none standing by chance."""
+    assert lowest([Accuracy(60, 100), None, Accuracy(50, 100), Accuracy(0, 2)]) == Accuracy(50, 100)
+    assert lowest([None]) is None
