@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import compat, evaluation
+from bench import compat, evaluate
 from bench.errors import BenchError, UnknownName
 from bench.robustbench import find, from_robustbench
 
@@ -53,9 +53,7 @@ def folder(robustbench, tmp_path: Path, monkeypatch) -> Path:
 
 def test_a_model_of_its_zoo_is_measured(folder: Path, tmp_path: Path) -> None:
     """From its name to records, the short and the long name being the same model."""
-    frame = evaluation.evaluate(
-        f"robustbench:{NAME}", suite="clean", examples=4, results=tmp_path / "results"
-    )
+    frame = evaluate(f"robustbench:{NAME}", suite="clean", examples=4, results=tmp_path / "results")
     line = json.loads((tmp_path / "results" / "records.jsonl").read_text())
     long = from_robustbench(f"robustbench:cifar10/Linf/{NAME}", folder=folder)
 
@@ -112,10 +110,10 @@ def test_a_missing_package_is_named(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "pyautoattack", None)
 
     with pytest.raises(BenchError, match=r"pip install 'feedback-bench\[robustbench\]'"):
-        evaluation.evaluate("robustbench:Standard", suite="clean", examples=1)
+        evaluate("robustbench:Standard", suite="clean", examples=1)
 
 
 def test_its_models_have_no_feedback() -> None:
     """Iterations of a single pass would be meaningless numbers."""
     with pytest.raises(BenchError, match="has no feedback"):
-        evaluation.evaluate("robustbench:Standard", suite="clean", iterations=2)
+        evaluate("robustbench:Standard", suite="clean", iterations=2)

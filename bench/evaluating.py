@@ -1,0 +1,103 @@
+"""Evaluating a model from Python: `bench.evaluate`."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.evaluation import Options, candidate_of, run
+from bench.progress import SilentProgress
+from reports.metrics import Accuracy
+from reports.records import Record, Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import nn
+
+
+def evaluate(
+    model: str | nn.Module,
+    dataset: str | None = None,
+    suite: str = "adversarial",
+    *,
+    checkpoint: str | None = None,
+    iterations: int | None = None,
+    results: str | Path | None = None,
+    examples: int | None = None,
+    spsa_examples: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    batch_size: int | None = None,
+    data_dir: str | Path | None = None,
+) -> pd.DataFrame:
+    """Evaluate a model and return one row per cell.
+
+    Args:
+        model: A name of the zoo, "robustbench:NAME", "path/to/file.py:factory", or a module from images in
+            [0, 1] to logits, with or without `unroll`.
+        dataset: What the classes are; may be left out for a model of the zoo.
+        suite: A key of `bench.suites.SUITES`.
+        checkpoint: For a model of the zoo, the name or path of its weights; by default its first ones.
+        iterations: Feedback iterations; by default the model's own.
+        results: Folder that keeps the records, so that the same call continues; by default they are not kept.
+        examples: Test images to use, from the first.
+        spsa_examples: The same for SPSA.
+        seed: Seed of all random draws.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        batch_size: Images evaluated at once; changes speed and memory only.
+        data_dir: Folder with datasets, if the embedded 1,000 images do not suffice.
+
+    Returns:
+        A frame with model, readout, attack, attack_target, transfer, iterations, status, n, correct, accuracy
+        and its 95 % interval (in percent), largest_linf, seconds, error and the cell's key.
+
+    Raises:
+        BenchError: If something the caller gave is unknown, missing or does not fit.
+    """
+    folder = Path(data_dir) if data_dir else None
+    candidate = candidate_of(model, dataset, checkpoint, iterations, folder)
+    options = Options(
+        suite,
+        examples,
+        spsa_examples,
+        seed,
+        device,
+        batch_size,
+        data_dir=folder,
+    )
+    with tempfile.TemporaryDirectory() as temporary:
+        found = run([candidate], options, Store(Path(results or temporary)), SilentProgress())
+    return _frame(found.records)
+
+
+def _frame(records: Sequence[Record]) -> pd.DataFrame:
+    import pandas as pd
+
+    rows = []
+    for record in records:
+        cell, done = record.cell, record.cell.perturbation
+        accuracy = Accuracy(record.correct, record.n) if record.n else None
+        rows.append(
+            {
+                "model": cell.model,
+                "readout": cell.readout,
+                "attack": done.name if done else None,
+                "steps": done.settings.get("steps") if done else None,
+                "attack_target": cell.attack_target,
+                "transfer": cell.is_transfer,
+                "iterations": cell.iterations,
+                "status": record.status,
+                "n": record.n,
+                "correct": record.correct,
+                "accuracy": 100 * accuracy.share if accuracy else None,
+                "low": 100 * accuracy.interval.low if accuracy else None,
+                "high": 100 * accuracy.interval.high if accuracy else None,
+                "largest_linf": record.largest_linf,
+                "seconds": record.seconds,
+                "error": record.error,
+                "key": record.key,
+            }
+        )
+    return pd.DataFrame(rows)
