@@ -120,7 +120,7 @@ def _plan(
     cells: list[Cell] = []
     involved: dict[tuple[str, str], Candidate] = {}
     for candidate in candidates:
-        sizes = _sizes(options, candidate.dataset, is_gpu)
+        sizes = _sizes(options, candidate, is_gpu)
         sources = _sources(candidate, suites.named(options.suite))
         for known in (candidate, *sources):
             involved[known.scored.name, known.scored.weights] = known
@@ -138,9 +138,9 @@ def _plan(
     return cells, involved
 
 
-def _sizes(options: Options, dataset: str, is_gpu: bool) -> suites.Sizes:
+def _sizes(options: Options, candidate: Candidate, is_gpu: bool) -> suites.Sizes:
     """Return the sizes asked for; SPSA uses no more examples than everything else."""
-    usual = suites.default_sizes(options.suite, dataset, is_gpu)
+    usual = suites.default_sizes(options.suite, candidate.dataset, is_gpu, candidate.scored.iterations)
     examples = options.examples if options.examples is not None else usual.examples
     few = options.spsa_examples if options.spsa_examples is not None else min(usual.spsa_examples, examples)
     if not 1 <= few <= examples:

@@ -14,7 +14,7 @@ from bench.suites import (
     transfer,
     verdict,
 )
-from bench.suites.protocols import STRICT, SUITE_VERSION, TRANSFER_SOURCES
+from bench.suites.protocols import STRICT, SUITE_VERSION, TRANSFER_SOURCES, USUAL_ITERATIONS
 from bench.suites.request import Corruptions, Request, Scored, Sizes, Suite
 from reports.cell import Cell
 
@@ -69,6 +69,10 @@ def named(suite: str) -> Suite:
     return SUITES[suite]
 
 
-def default_sizes(suite: str, dataset: str, is_gpu: bool) -> Sizes:
-    """Return how many examples a suite uses unless told otherwise."""
-    return named(suite).sizes(dataset, is_gpu)
+def default_sizes(suite: str, dataset: str, is_gpu: bool, iterations: int) -> Sizes:
+    """Return how many examples a suite uses unless told otherwise: on a CPU fewer where more is unrolled."""
+    usual = named(suite).sizes(dataset, is_gpu)
+    if is_gpu or iterations <= USUAL_ITERATIONS or not named(suite).is_for_few_iterations:
+        return usual
+    share = (1 + USUAL_ITERATIONS) / (1 + iterations)
+    return Sizes(max(1, int(usual.examples * share)), max(1, int(usual.spsa_examples * share)))

@@ -122,6 +122,7 @@ def _suite(name: str, summary: str, part: Part, on_cpu: dict[str, Sizes]) -> Sui
         summary,
         _needing_feedback(part),
         lambda dataset, is_gpu: Sizes(1000) if is_gpu else on_cpu[dataset],
+        is_for_few_iterations=False,
     )
 
 

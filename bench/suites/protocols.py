@@ -39,6 +39,8 @@ SPSA_SAMPLES = 128
 SPSA_DELTA = 0.005
 CNNF_PAPER_SPSA_RATE = 0.01 / 2
 """advertorch's default, never overridden by the authors: seven steps move at most 0.035."""
+USUAL_ITERATIONS = 2
+"""For which default sizes on a CPU are chosen: CNN-F's on CIFAR-10."""
 REACH = 2.5
 """steps * step size over epsilon, for the attacks whose step the paper does not give (Madry et al. 2018)."""
 

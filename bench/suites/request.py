@@ -93,6 +93,8 @@ class Suite:
     """(dataset, whether there is a GPU) to how many examples are used unless told otherwise."""
     sources: Callable[[str], tuple[str, ...]] = _no_sources
     """Dataset to the models of the zoo whose adversarial images are shown to the others."""
+    is_for_few_iterations: bool = True
+    """Whether its sizes on a CPU shrink for models with more iterations than CNN-F has."""
     picture: str | None = None
     """Where the function is that draws a picture beside the records, as "package.module:function"; called as
     `bench.restoring.draw` is."""

@@ -29,5 +29,6 @@ RESTORATION = Suite(
     "corrupted images and what feedback to the pixels makes of them: distances and a picture",
     _restoration,
     lambda dataset, is_gpu: Sizes(1000 if is_gpu else 200),
+    is_for_few_iterations=False,
     picture="bench.restoring:draw",
 )

@@ -271,3 +271,18 @@ def test_transfer_is_all_against_all() -> None:
     assert sources == {"source", "model"}
     assert set(suites.named("transfer").sources("cifar10")) >= {"cnn_cifar", "cnnf_cifar"}
     assert not set(suites.named("transfer").sources("cifar10")) & {"cnn_fmnist", "cnnf_fmnist"}
+
+
+def test_many_iterations_get_fewer_examples_on_a_cpu() -> None:
+    """Eleven passes are allowed 3/11 of the images that three are, and one at least; a GPU does all."""
+    assert suites.default_sizes("adversarial", "fashion_mnist", False, 2) == Sizes(200, 8)
+    assert suites.default_sizes("adversarial", "fashion_mnist", False, 10) == Sizes(54, 2)
+    assert suites.default_sizes("adversarial", "cifar10", False, 10) == Sizes(8, 1)
+    assert suites.default_sizes("adversarial", "cifar10", True, 10) == Sizes(1000, 1000)
+
+
+def test_suites_made_for_many_iterations_keep_their_sizes() -> None:
+    """The experiments of the Predify paper are measured with ten."""
+    sizes = {suites.default_sizes("predify-noise", "cifar10", False, k) for k in (2, 10)}
+
+    assert sizes == {Sizes(200)}

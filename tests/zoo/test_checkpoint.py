@@ -67,7 +67,7 @@ def test_cards_describe_their_file(name: str) -> None:
     """A card names the hash, the parameter count and the measured accuracies of its weights."""
     file = locate(zoo.ENTRIES[name], "shipped")
 
-    assert file.card["model"] == name
+    assert file.card["model"] == name.removesuffix("_tuned")
     assert file.card["parameters"] == sum(p.numel() for p in build(zoo.ENTRIES[name]).parameters())
     for accuracy in file.card["accuracies"]:
         assert 0 <= accuracy["correct"] <= accuracy["n"]
