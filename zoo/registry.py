@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from zoo.entry import Assembled, Download, Shipped, ZooEntry
 
 _HUANG = 'Huang et al., "Neural Networks with Recurrent Generative Feedback", NeurIPS 2020, arXiv 2007.09200'
@@ -18,32 +20,42 @@ def _official(file: str, git_blob: str) -> Download:
 
 def _standard(iterations: int) -> ZooEntry:
     """Return the small network of the paper's standard-training figure, with that many iterations."""
+    name = f"cnnf_fmnist_std_{iterations}" if iterations else "cnn_fmnist_std"
     return ZooEntry(
-        name=f"cnnf_fmnist_std_{iterations}" if iterations else "cnn_fmnist_std",
+        name=name,
         label=f"CNN-F-{iterations}" if iterations else "CNN",
         build="zoo.cnnf:two_conv",
         settings={"feedback_to": 0, "res_param": 0.1},
         dataset="fashion_mnist",
         iterations=iterations,
-        checkpoints={},
+        checkpoints={"shipped": Shipped(name)},
         citation=_HUANG,
         licence="MIT",
     )
 
 
-def _small_vgg(name: str, label: str, dataset: str, iterations: int, **settings: object) -> ZooEntry:
-    """Return a small VGG or the predictive-coding network on it; `name` is that of its factory too."""
+def _small_vgg(network: str, label: str, dataset: str, iterations: int) -> ZooEntry:
+    """Return a small VGG or the predictive-coding network on it, made by the factory of that name."""
     return ZooEntry(
-        name=name,
+        name=network,
         label=label,
-        build=f"zoo.predictive_coding:{name}",
-        settings=settings,
+        build=f"zoo.predictive_coding:{network}",
+        settings={},
         dataset=dataset,
         iterations=iterations,
-        checkpoints={},
+        checkpoints={"shipped": Shipped(network)},
         citation=_CHOKSI,
         licence="MIT",
     )
+
+
+def _tuned(network: str, dataset: str, **balances: tuple[float, ...]) -> ZooEntry:
+    """Return a predictive-coding network, on the same weights, with the balances that `bench tune` found.
+
+    They are found for five iterations, and it is evaluated with as many.
+    """
+    entry = _small_vgg(network, "PVGG (tuned)", dataset, 5)
+    return replace(entry, name=f"{network}_tuned", settings={"scaling": "scaled", **balances})
 
 
 def _imagenet(name: str, label: str, backbone: str, feedback: str) -> ZooEntry:
@@ -142,6 +154,20 @@ ENTRIES: dict[str, ZooEntry] = {
     "cnn_cifar_plain": _small_vgg("cnn_cifar_plain", "VGG", "cifar10", 0),
     "pcn_fmnist": _small_vgg("pcn_fmnist", "PVGG", "fashion_mnist", 10),
     "pcn_cifar": _small_vgg("pcn_cifar", "PVGG", "cifar10", 10),
+    "pcn_fmnist_tuned": _tuned(
+        "pcn_fmnist",
+        "fashion_mnist",
+        beta=(0.1937, 0.697, 0.8302),
+        lambda_=(0.7436, 0.2486, 0.0849),
+        alpha=(0.07475, 1.293, 1.033),
+    ),
+    "pcn_cifar_tuned": _tuned(
+        "pcn_cifar",
+        "cifar10",
+        beta=(0.0122, 0.9142, 0.4518, 0.1109),
+        lambda_=(0.975, 0.02305, 0.09418, 0.4446),
+        alpha=(0.0667, 0.7058, 0.02639, 0.01048),
+    ),
     "pvgg16": _imagenet(
         "pvgg16",
         "PVGG16",

@@ -24,13 +24,13 @@ from zoo import ENTRIES, CheckpointError
 from zoo.checkpoint import build, locate, read_into
 from zoo.predictive_coding import Balance, Normalised, PredictiveCodingNetwork
 
-SIGMAS = (0.1, 0.2, 0.3, 0.4, 0.5)
+SIGMAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 """Standard deviations of the noise, in standard deviations of the pixels.
 
-Theirs are 0.5 to 1.5, under which our small networks answer at random.
+Theirs are 0.5 to 1.5, under which our small networks answer at random, and have no clean images.
 """
 ITERATIONS = 5
-LEARNING_RATE = 0.05
+LEARNING_RATE = 0.03
 """Theirs is 0.01 over eight epochs; a few hundred steps are taken here."""
 
 
