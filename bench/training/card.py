@@ -39,13 +39,13 @@ def write_checkpoint(out: Path, name: str, weights: dict[str, Tensor], facts: di
         out: An existing folder.
         name: Stem of both files.
         weights: As from `to_float16`.
-        facts: What else the card should say. `accuracies` stays empty for the evaluation on the test images.
+        facts: What else the card should say, the number of parameters among it. `accuracies` stays empty for
+            the evaluation on the test images.
     """
     content = save(weights, metadata={"format": "pt"})
     card = {
         "name": name,
         "sha256": hashlib.sha256(content).hexdigest(),
-        "parameters": sum(value.numel() for value in weights.values()),
         "dtype": "float16",
         **facts,
         "accuracies": [],

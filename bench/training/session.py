@@ -103,6 +103,7 @@ class Session:
         measured = accuracies(shipped, run.held_out, recipe, run.plan.native_size, is_exact=True)
         facts = {
             "model": recipe.model,
+            "parameters": sum(parameter.numel() for parameter in shipped.parameters()),
             "recipe": recipe.model_dump(mode="json"),
             "recipe_sha256": recipe.sha256,
             "start": {"file": self.start.path.name, "sha256": self.start.sha256} if self.start else None,
