@@ -171,7 +171,7 @@ def _plain(images: Images) -> Tensor:
     return images.float().contiguous()
 
 
-def _like(images: Tensor, like: Images) -> Images:
+def _like(images: Tensor, like: Tensor) -> Tensor:
     return images.to(like)
 
 
