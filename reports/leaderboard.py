@@ -62,14 +62,23 @@ def standings(archive: Archive) -> list[Standing]:
 
 
 def leaderboard(records: Sequence[Record], archive: Archive) -> list[Table]:
-    """Return the leaderboard of the dataset that records are of, from all records of the archive.
+    """Return the leaderboard of the answers and threat models that records are of.
 
-    It is shown with the first suite that has attacks on the dataset, once.
+    What stands is counted over all records of the archive. It is shown with the first suite that has attacks
+    on the dataset, once.
     """
     cell = records[0].cell
     on_dataset = [r for r in archive.records if r.cell.dataset == cell.dataset and r.status == "ok"]
     attacked = [r for r in on_dataset if r.cell.perturbation and r.cell.perturbation.kind == "attack"]
-    shown = [standing for standing in standings(archive) if standing.dataset == cell.dataset]
+    answers = set(subjects(records))
+    threats = {
+        threat_of(r.cell) for r in records if r.cell.perturbation and r.cell.perturbation.kind == "attack"
+    }
+    shown = [
+        standing
+        for standing in standings(archive)
+        if standing.dataset == cell.dataset and standing.answer in answers and standing.threat in threats
+    ]
     if not shown or cell.suite != min(record.cell.suite for record in attacked):
         return []
     columns = (
