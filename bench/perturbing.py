@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -29,7 +30,7 @@ class Perturbed(NamedTuple):
     """
 
     images: Images
-    measures: dict[str, Shaped[Tensor, " n"]] = {}  # noqa: RUF012 - never written to
+    measures: Mapping[str, Shaped[Tensor, " n"]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)

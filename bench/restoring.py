@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from bench.data import LabelledImages
+    from bench.probes import Walker
 
 EXAMPLES = 4
 """Images shown of each corruption: the first of the test set."""
@@ -66,7 +67,7 @@ def _column(candidate: Candidate, cell: Cell, found: LabelledImages, machine: Ma
     clean = clean.to(machine.dtype) / 255
     with torch.no_grad():
         corrupted = perturber_of(cell, None).perturb(clean, torch.zeros(len(clean)), examples).images
-        steps = list(model.walk(corrupted, candidate.scored.iterations))  # type: ignore[attr-defined]
+        steps = list(cast("Walker", model).walk(corrupted, candidate.scored.iterations))
     rows = torch.stack([corrupted, *(step.image for step in steps[1:]), clean]).clamp(0, 1)
     return rows.permute(0, 1, 3, 4, 2).float().cpu().numpy()
 

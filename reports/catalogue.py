@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from reports import leaderboard
 from reports.archive import Archive
 from reports.attack_matrix import attack_map, attack_matrix
 from reports.attack_tables import cascade_tables, transfer_tables
@@ -16,7 +17,6 @@ from reports.corruption_figures import corruption_bars, iteration_curves, severi
 from reports.corruption_table import corruption_tables
 from reports.epsilon_curves import epsilon_figures, epsilon_table, iteration_figures
 from reports.figures import Figure
-from reports.leaderboard import leaderboard
 from reports.predify_views import (
     attack_figures,
     corruption_curves,
@@ -59,9 +59,7 @@ TABLES: dict[str, Kind[Table]] = {
     "predify": Kind("the experiments of the Predify paper", PREDIFY, predify_tables),
     "restoration": Kind("distance of restored images", ("restoration",), restoration_tables),
     "verdict": Kind("whether the numbers can be believed", ("verdict",), verdict_tables),
-    "leaderboard": Kind(
-        "RobustBench's columns", (*ATTACKS, "autoattack", "strongest", "verdict"), leaderboard
-    ),
+    "leaderboard": Kind("RobustBench's columns", leaderboard.SUITES, leaderboard.leaderboard),
 }
 """Name -> table. The first that shows a suite is what `bench report` prints of it."""
 FIGURES: dict[str, Kind[Figure]] = {

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from reports.archive import Archive
+from reports.attacks_run import is_attacked
 from reports.metrics import Accuracy
 from reports.records import Record
 from reports.subjects import Subject, labels_of, provenance, subject, subjects
@@ -14,6 +15,8 @@ from reports.values import Doubted, Remark
 from reports.verdict import verdict_of
 from reports.verdict.evidence import Evidence, Threat, survivors, threat_of
 
+SUITES = ("adversarial", "autoattack", "cnnf-paper", "smoke", "strongest", "verdict")
+"""Whose answers and threat models are entered: suites of untargeted attacks on models as they are used."""
 AUTOATTACK = "autoattack"
 """Name of the attack that is AutoAttack's standard version."""
 FOLDERS = {"linf": "Linf", "l2": "L2"}
@@ -62,24 +65,23 @@ def standings(archive: Archive) -> list[Standing]:
 
 
 def leaderboard(records: Sequence[Record], archive: Archive) -> list[Table]:
-    """Return the leaderboard of the answers and threat models that records are of.
+    """Return the leaderboard of the dataset that records are of.
 
-    What stands is counted over all records of the archive. It is shown with the first suite that has attacks
-    on the dataset, once.
+    It is shown once, with the first suite of `SUITES`. Its answers and threat models are those of these
+    suites; what stands is counted over all records.
     """
-    cell = records[0].cell
-    on_dataset = [r for r in archive.records if r.cell.dataset == cell.dataset and r.status == "ok"]
-    attacked = [r for r in on_dataset if r.cell.perturbation and r.cell.perturbation.kind == "attack"]
-    answers = set(subjects(records))
-    threats = {
-        threat_of(r.cell) for r in records if r.cell.perturbation and r.cell.perturbation.kind == "attack"
-    }
+    dataset = records[0].cell.dataset
+    on_dataset = [r for r in archive.records if r.cell.dataset == dataset and r.status == "ok"]
+    entered = [r for r in on_dataset if r.cell.suite in SUITES and is_attacked(r.cell)]
+    if not entered or records[0].cell.suite != min(record.cell.suite for record in entered):
+        return []
+    answers, threats = set(subjects(entered)), {threat_of(record.cell) for record in entered}
     shown = [
         standing
         for standing in standings(archive)
-        if standing.dataset == cell.dataset and standing.answer in answers and standing.threat in threats
+        if standing.dataset == dataset and standing.answer in answers and standing.threat in threats
     ]
-    if not shown or cell.suite != min(record.cell.suite for record in attacked):
+    if not shown:
         return []
     columns = (
         Column("clean", is_attack=False),
@@ -94,7 +96,7 @@ def leaderboard(records: Sequence[Record], archive: Archive) -> list[Table]:
         "unreliable: checks of the verdict that failed",
     )
     rows = tuple(Row(standing.label, _values(standing)) for standing in shown)
-    return [Table(f"Leaderboard, {cell.dataset}", columns, rows, notes, tuple(provenance(on_dataset)))]
+    return [Table(f"Leaderboard, {dataset}", columns, rows, notes, tuple(provenance(on_dataset)))]
 
 
 def model_info(standing: Standing) -> dict[str, str | int | bool | None]:

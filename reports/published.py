@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from reports.archive import Archive, Claims
 from reports.cnnf_paper import PAPER_COLUMNS, budget_notes, column_of, pick
-from reports.metrics import Accuracy
+from reports.metrics import Accuracy, lowest
 from reports.records import Record
 from reports.subjects import Subject, failures, labels_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
@@ -39,7 +39,8 @@ def beside_published(records: Sequence[Record], archive: Archive) -> list[Table]
     lines = []
     for row in rows:
         own = [record for record in ok if subject(record) == row]
-        measured = _with_minimum([pick(own, PAPER_COLUMNS[heading]) for heading in CLAIMED])
+        measured = [pick(own, PAPER_COLUMNS[heading]) for heading in CLAIMED]
+        measured.append(lowest(measured[1:]))
         claimed = _with_claimed_minimum(claims_of(row, archive.published[row.model]))
         differences = [_difference(ours, theirs) for ours, theirs in zip(measured, claimed, strict=True)]
         lines += [
@@ -70,10 +71,6 @@ def claims_of(row: Subject, claims: Claims) -> list[Claim | None]:
         Claim(known[name], SPSA_IMAGES if name.startswith("spsa") else TEST_IMAGES) if name in known else None
         for name in names
     ]
-
-
-def _with_minimum(measured: list[Accuracy | None]) -> list[Accuracy | None]:
-    return [*measured, min((v for v in measured[1:] if v), key=lambda v: v.share, default=None)]
 
 
 def _with_claimed_minimum(claimed: list[Claim | None]) -> list[Claim | None]:

@@ -1,6 +1,6 @@
 """What an attacker must be able to count on: honest gradients, and an answer that depends on the image alone.
 
-The measures stand at the last iteration and are NaN before it. Thresholds are in `reports.checks`.
+The measures stand at the last iteration and are NaN before it. Thresholds are in `reports.verdict`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What tells whether the numbers of the other suites can be believed; `reports.checks` reads the answers."""
+"""What tells whether the numbers of the other suites can be believed; `reports.verdict` reads the answers."""
 
 from __future__ import annotations
 

@@ -57,6 +57,29 @@ def test_it_is_shown_once(folder: Path) -> None:
     assert table.rows[0].values[3:5] == (Remark("no"), Remark("linf 8/255"))
 
 
+def test_every_suite_enters_its_models_and_only_at_its_radius(record, tmp_path: Path) -> None:
+    """A model that was only under `strongest` is there; a curve over radii adds and hides nothing."""
+    store = Store(tmp_path)
+
+    def append(suite: str, model: str, epsilon: float, iterations: int) -> None:
+        settings = {"norm": "linf", "epsilon": epsilon}
+        done = Perturbation(kind="attack", name="pgd", backend="native", settings=settings)
+        aim = {"source": model, "source_weights": "a" * 64, "attack_target": "e2e", "attack_iterations": 2}
+        made = record(
+            None, 2, 4, suite=suite, model=model, perturbation=done, iterations=iterations, label=model, **aim
+        )
+        store.append(made, outcomes([True, True, False, False]))
+
+    append("adversarial", "one", EPSILON, 2)
+    append("strongest", "other", EPSILON, 2)
+    append("epsilons", "curve", 0.001, 1)
+    append("consistency", "one", EPSILON, 1)
+    archive = Archive.of([tmp_path])
+    (table,) = [table for _, tables in made(TABLES, "leaderboard", archive) for table in tables]
+
+    assert sorted(row.label.split()[0].rstrip(",") for row in table.rows) == ["one", "other"]
+
+
 def test_robustbenchs_file(folder: Path, tmp_path: Path) -> None:
     """Its layout and its fields, accuracies as text in percent."""
     (path,) = exporting.robustbench(Archive.of([folder]), tmp_path / "out")
