@@ -155,7 +155,7 @@ def _sources(candidate: Candidate, suite: suites.Suite) -> list[Candidate]:
         if candidate.scored.name != name:
             known = zoo.ENTRIES[name].checkpoints
             found.append(
-                models.from_zoo(name, candidate.checkpoint if candidate.checkpoint in known else "shipped")
+                models.from_zoo(name, candidate.checkpoint if candidate.checkpoint in known else None)
             )
     return found
 
