@@ -25,7 +25,8 @@ def open_archive(folders: Sequence[Path]) -> Archive:
         BenchError: If a folder has no records, or unreadable ones.
     """
     with mendable():
-        return Archive.of(folders, published())
+        partners = {name: entry.partner for name, entry in zoo.ENTRIES.items() if entry.partner}
+        return Archive.of(folders, published(), partners)
 
 
 def published() -> dict[str, Claims]:

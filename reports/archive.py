@@ -46,6 +46,7 @@ class Archive:
         records: One per cell.
         published: What others say of the same models.
         repeated: Cells that had a record in more than one folder.
+        partners: Model with feedback -> the network without that it is compared with.
     """
 
     records: tuple[Record, ...]
@@ -53,9 +54,15 @@ class Archive:
     """Key of a cell -> the folder whose record counts."""
     published: Published = field(default_factory=dict)
     repeated: int = 0
+    partners: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, folders: Iterable[Path], published: Published | None = None) -> Archive:
+    def of(
+        cls,
+        folders: Iterable[Path],
+        published: Published | None = None,
+        partners: Mapping[str, str] | None = None,
+    ) -> Archive:
         """Read folders; of a cell in several the latest record without error counts.
 
         Raises:
@@ -81,6 +88,7 @@ class Archive:
             {key: store for key, (_, store) in found.items()},
             published or {},
             len(repeated),
+            partners or {},
         )
 
     def read_outcomes(self, record: Record) -> pd.DataFrame:

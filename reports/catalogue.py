@@ -16,6 +16,7 @@ from reports.consistency import consistency_figures, consistency_tables
 from reports.corruption_figures import corruption_bars, iteration_curves, severity_curves
 from reports.corruption_table import corruption_tables
 from reports.epsilon_curves import epsilon_figures, epsilon_table, iteration_figures
+from reports.feedback import feedback_figures, feedback_tables
 from reports.figures import Figure
 from reports.predify_views import (
     attack_figures,
@@ -36,6 +37,8 @@ Maker = Callable[[Sequence[Record], Any], list[Made]]
 ATTACKS = ("adversarial", "cnnf-paper", "smoke")
 """Suites of attacks at one epsilon each."""
 PREDIFY = ("predify-attacks", "predify-corruptions", "predify-noise", "predify-paper", "predify-projection")
+FEEDBACK = ("clean", *ATTACKS, "autoattack", "strongest", "epsilons", "corruptions")
+"""Suites that put the same questions to networks with feedback and without."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +61,14 @@ TABLES: dict[str, Kind[Table]] = {
     "consistency": Kind("CNN-F's self-consistency", ("consistency",), consistency_tables),
     "predify": Kind("the experiments of the Predify paper", PREDIFY, predify_tables),
     "restoration": Kind("distance of restored images", ("restoration",), restoration_tables),
+    "feedback": Kind("what feedback buys, image by image", FEEDBACK, feedback_tables),
     "verdict": Kind("whether the numbers can be believed", ("verdict",), verdict_tables),
     "leaderboard": Kind("RobustBench's columns", leaderboard.SUITES, leaderboard.leaderboard),
 }
 """Name -> table. The first that shows a suite is what `bench report` prints of it."""
 FIGURES: dict[str, Kind[Figure]] = {
     "matrix": Kind("every attack against every answer", ATTACKS, attack_map),
+    "feedback": Kind("what feedback buys, in points", FEEDBACK, feedback_figures),
     "epsilons": Kind("accuracy against epsilon, a line a model", ("epsilons",), epsilon_figures),
     "iterations": Kind("accuracy against test iterations", ("epsilons",), iteration_figures),
     "corruptions": Kind("accuracy by corruption, bars", ("corruptions",), corruption_bars),

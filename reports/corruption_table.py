@@ -78,12 +78,17 @@ def mean_over(outcomes: Hits, kinds: Sequence[str]) -> MeanAccuracy | None:
     """Return the mean over kinds and severities, of the examples that have met them all."""
     if any(kind not in outcomes for kind in kinds):
         return None
+    return MeanAccuracy(tuple(shares_over(outcomes, kinds).values()))
+
+
+def shares_over(outcomes: Hits, kinds: Sequence[str]) -> dict[int, float]:
+    """Return the share of hits of each example that has met all of these kinds, in [0, 1]."""
     examples = set.intersection(*(set(outcomes[kind]) for kind in kinds))
-    shares = []
+    shares = {}
     for example in sorted(examples):
         hits = [hit for kind in kinds for hit in outcomes[kind][example]]
-        shares.append(sum(hits) / len(hits))
-    return MeanAccuracy(tuple(shares))
+        shares[example] = sum(hits) / len(hits)
+    return shares
 
 
 def _errors(label: str, outcomes: Hits, clean: Accuracy | None, dataset: str) -> list[str]:

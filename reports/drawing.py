@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from reports.figures import Figure, Panel, Series, aside, gap
@@ -159,28 +159,55 @@ def _bars(series: Series) -> tuple[list[float], list[float]]:
 
 
 def _draw_bars(figure: Figure, panel: Panel, axis: Axes) -> None:
-    names, colour = figure.labels, colours(figure)
-    places = figure.places
-    width = 0.8 / len(panel.series)
-    for k, series in enumerate(panel.series):
-        offset = (k - (len(panel.series) - 1) / 2) * width
-        position = names.index(series.label)
+    colour = colours(figure)
+    for k, series, xs in _beside_each_other(figure, panel):
         axis.bar(
-            [places.index(str(point.x)) + offset for point in series.points],
+            xs,
             [point.value for point in series.points],
-            width,
+            0.8 / len(panel.series),
             yerr=_bars(series),
             label=series.label,
-            color=colour[position],
-            hatch=HATCHES[position % len(HATCHES)],
+            color=colour[k],
+            hatch=HATCHES[k % len(HATCHES)],
             edgecolor="white",
             linewidth=0.3,
             error_kw={"elinewidth": 0.7, "capsize": 1.2, "ecolor": "#333333"},
         )
-    axis.set_xticks(range(len(places)), places, rotation=55, ha="right", rotation_mode="anchor")
-    axis.grid(visible=False, axis="x")
+    _name_places(figure, axis)
     if "%" in figure.y_label:
         axis.set_ylim(0, 103)
+
+
+def _draw_points(figure: Figure, panel: Panel, axis: Axes) -> None:
+    colour = colours(figure)
+    axis.axhline(0, color="#333333", linewidth=0.7)
+    for k, series, xs in _beside_each_other(figure, panel):
+        axis.errorbar(
+            xs,
+            [point.value for point in series.points],
+            yerr=_bars(series),
+            label=series.label,
+            color=colour[k],
+            marker=MARKERS[k % len(MARKERS)],
+            linestyle="none",
+            elinewidth=0.9,
+            capsize=1.5,
+        )
+    _name_places(figure, axis)
+
+
+def _beside_each_other(figure: Figure, panel: Panel) -> Iterator[tuple[int, Series, list[float]]]:
+    """Yield each series with its number in the figure and where its points are."""
+    places, names = figure.places, figure.labels
+    width = 0.8 / len(panel.series)
+    for k, series in enumerate(panel.series):
+        offset = (k - (len(panel.series) - 1) / 2) * width
+        yield names.index(series.label), series, [places.index(str(p.x)) + offset for p in series.points]
+
+
+def _name_places(figure: Figure, axis: Axes) -> None:
+    axis.set_xticks(range(len(figure.places)), figure.places, rotation=55, ha="right", rotation_mode="anchor")
+    axis.grid(visible=False, axis="x")
 
 
 def _draw_heat(figure: Figure, panel: Panel, axis: Axes) -> None:
@@ -206,5 +233,6 @@ def _draw_heat(figure: Figure, panel: Panel, axis: Axes) -> None:
 DRAWERS: dict[str, Callable[[Figure, Panel, Axes], None]] = {
     "curves": _draw_curves,
     "bars": _draw_bars,
+    "points": _draw_points,
     "heat": _draw_heat,
 }

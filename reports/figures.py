@@ -43,7 +43,8 @@ class Figure:
     """Panels that share their axes, with what a reader must know beside them."""
 
     title: str
-    kind: Literal["curves", "bars", "heat"]
+    kind: Literal["curves", "bars", "points", "heat"]
+    """Points are like bars but without a foot: for differences, which may be 0."""
     x_label: str
     y_label: str
     panels: tuple[Panel, ...]
@@ -52,7 +53,7 @@ class Figure:
     is_ordered: bool = False
     """Whether the series are steps of one quantity, to be told apart by a scale of colours."""
     places: tuple[str, ...] = ()
-    """The order of bars or of the columns of a heat map, whose places are names."""
+    """The order of bars, of points or of the columns of a heat map, whose places are names."""
     notes: tuple[str, ...] = ()
     provenance: tuple[str, ...] = ()
 

@@ -52,3 +52,22 @@ def difference(
     """Return the mean of `after` less that of `before`, in parts of `unit`, resampled in pairs."""
     change = (after - before) / unit
     return bootstrap(lambda rows: change[rows].mean(1), len(change))
+
+
+def sign_flip(change: Float[np.ndarray, " n"]) -> float:
+    """Return the two-sided p-value of a mean change if each sign could as well have been the other.
+
+    Fisher's randomisation test with 9,999 drawn sets of signs; the one seen counts as one of them.
+
+    Args:
+        change: A change per example.
+    """
+    generator = np.random.default_rng(0)
+    seen = abs(change.sum())
+    # A sum of the same terms in another order is not quite the same sum.
+    at_least = seen - 1e-9 * np.abs(change).sum()
+    more = sum(
+        int(np.count_nonzero(np.abs(generator.choice((-1.0, 1.0), (101, len(change))) @ change) >= at_least))
+        for _ in range(99)
+    )
+    return (1 + more) / (1 + 99 * 101)

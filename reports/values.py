@@ -29,7 +29,16 @@ class Points:
 
     points: float
     is_clear: bool = False
-    """Whether each of the two lies outside the interval of the other."""
+    """Whether chance does not explain it, by the rule that the table's notes give."""
+    interval: Interval | None = None
+    """95 %, in points; None where the two were not paired."""
+
+
+@dataclass(frozen=True)
+class PValue:
+    """The chance of what was seen, or more, if nothing were behind it."""
+
+    p: float
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,7 @@ class Mean:
         return cls(mean, n, Interval(mean - half, mean + half) if n > 1 else None)
 
 
-Value = Accuracy | MeanAccuracy | Share | Claim | Points | Mean | Remark
+Value = Accuracy | MeanAccuracy | Share | Claim | Points | PValue | Mean | Remark
 
 DAGGER = "\N{DAGGER}"
 
@@ -104,7 +113,10 @@ def texts(value: Value) -> Texts:
         case Claim():
             return Texts(f"{value.percent:.1f}", ("published",))
         case Points():
-            return Texts(f"{value.points:+.1f}{'*' if value.is_clear else ''}")
+            interval = () if value.interval is None else ("[{:+.1f}, {:+.1f}]".format(*value.interval),)
+            return Texts(f"{value.points:+.1f}{'*' if value.is_clear else ''}", interval)
+        case PValue():
+            return Texts("< 0.0001" if value.p < 1e-4 else f"{value.p:.2g}")
         case Mean():
             interval = () if value.interval is None else ("[{:.3f}, {:.3f}]".format(*value.interval),)
             return Texts(f"{value.mean:.3f}", (*interval, f"n={value.n}"))
@@ -124,7 +136,9 @@ def fields(value: Value) -> Fields:
         case Claim():
             return _fields("percent, published", value.percent, _percent(value.interval), value.n)
         case Points():
-            return _fields("points", value.points) | {"is_clear": value.is_clear}
+            return _fields("points", value.points, value.interval) | {"is_clear": value.is_clear}
+        case PValue():
+            return _fields("p", value.p, digits=6)
         case Mean():
             return _fields("mean", value.mean, value.interval, value.n, digits=6)
         case Remark():

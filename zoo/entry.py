@@ -56,5 +56,7 @@ class ZooEntry:
     checkpoints: Mapping[str, Shipped | Download | Assembled]
     citation: str
     licence: str
+    partner: str = ""
+    """The model of the zoo without feedback that it is compared with; empty if there is none."""
     published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Accuracies in percent that its authors claim: readout -> column of their table -> value."""

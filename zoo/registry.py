@@ -31,6 +31,7 @@ def _standard(iterations: int) -> ZooEntry:
         checkpoints={"shipped": Shipped(name)},
         citation=_HUANG,
         licence="MIT",
+        partner="cnn_fmnist_std" if iterations else "",
     )
 
 
@@ -46,6 +47,7 @@ def _small_vgg(network: str, label: str, dataset: str, iterations: int) -> ZooEn
         checkpoints={"shipped": Shipped(network)},
         citation=_CHOKSI,
         licence="MIT",
+        partner=network.replace("pcn_", "cnn_") + "_plain" if iterations else "",
     )
 
 
@@ -101,6 +103,7 @@ ENTRIES: dict[str, ZooEntry] = {
         },
         citation=_HUANG,
         licence="MIT",
+        partner="cnn_fmnist",
     ),
     "cnn_cifar": ZooEntry(
         name="cnn_cifar",
@@ -130,6 +133,7 @@ ENTRIES: dict[str, ZooEntry] = {
         },
         citation=_HUANG,
         licence="MIT",
+        partner="cnn_cifar",
         published={
             "last": {
                 "clean": 78.68,

@@ -11,10 +11,10 @@ from reports.archive import Outcomes
 from reports.gate.baseline import Baseline, MadeWith, made_with
 from reports.gate.matching import Incomparable, Matcher, Pair
 from reports.gate.naming import names_of
-from reports.gate.statistics import holm, mcnemar
 from reports.gate.verdict import Finding, Rules, Status, Verdict, status_of_change
 from reports.metrics import Accuracy
 from reports.records import Record
+from reports.statistics import holm, mcnemar
 
 
 @dataclass(frozen=True)

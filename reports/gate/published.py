@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from reports.archive import Archive
 from reports.cnnf_paper import PAPER_COLUMNS
-from reports.gate.statistics import difference_interval
 from reports.gate.verdict import Finding, Rules, Status, Verdict, status_of_change
 from reports.metrics import Accuracy, Interval
 from reports.published import CLAIMED, claims_of
 from reports.records import Record, RecordError
+from reports.statistics import difference_interval
 from reports.subjects import labels_of, subject, subjects
 from reports.values import Claim
 

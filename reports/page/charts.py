@@ -40,7 +40,7 @@ CONFIG: dict[str, Any] = {
 
 
 def chart(figure: Figure, panel: Panel) -> dict[str, Any]:
-    """Return the chart of one panel of curves or bars, with its values on hover."""
+    """Return the chart of one panel of curves, bars or points, with its values on hover."""
     return {
         "$schema": SCHEMA,
         "description": description(figure, panel),
@@ -49,7 +49,7 @@ def chart(figure: Figure, panel: Panel) -> dict[str, Any]:
         "autosize": {"type": "fit", "contains": "padding"},
         "config": CONFIG,
         "data": {"values": rows(panel)},
-        **(_bars(figure) if figure.kind == "bars" else _curves(figure, panel)),
+        **(_curves(figure, panel) if figure.kind == "curves" else _places(figure)),
     }
 
 
@@ -111,16 +111,17 @@ def _curves(figure: Figure, panel: Panel) -> dict[str, Any]:
     }
 
 
-def _bars(figure: Figure) -> dict[str, Any]:
+def _places(figure: Figure) -> dict[str, Any]:
     labels = figure.labels
     places = {"field": "x", "type": "nominal", "sort": list(figure.places), "title": None}
     x = {**places, "axis": {"labelAngle": -55}}
     aside = {"field": "series", "sort": labels}
+    mark = "bar" if figure.kind == "bars" else {"type": "point", "filled": True, "size": 60, "opacity": 1}
     return {
         "encoding": {"x": x, "xOffset": aside},
         "layer": [
             {
-                "mark": "bar",
+                "mark": mark,
                 "encoding": {
                     "y": _y(figure, "value"),
                     "color": _color(figure),

@@ -108,7 +108,11 @@ def stored(record, tmp_path: Path) -> Callable[..., Archive]:
     """Return a function from hits per example and cell fields to an archive in a folder of its own."""
     folders = (tmp_path / f"results{k}" for k in range(100))
 
-    def kept(*cells: tuple[list[bool], dict[str, object]], published: Published | None = None) -> Archive:
+    def kept(
+        *cells: tuple[list[bool], dict[str, object]],
+        published: Published | None = None,
+        partners: dict[str, str] | None = None,
+    ) -> Archive:
         folder = next(folders)
         for hits, fields in cells:
             own = dict(fields)
@@ -117,7 +121,7 @@ def stored(record, tmp_path: Path) -> Callable[..., Archive]:
             made = record(own.pop("attack", None), sum(hits), len(hits), **own)
             table = outcomes(hits).assign(prediction=predictions, **measures)
             Store(folder).append(made, table)
-        return Archive.of([folder], published)
+        return Archive.of([folder], published, partners)
 
     return kept
 
@@ -132,6 +136,7 @@ def everything(stored) -> Archive:
         ([True, False, False, True], attack_on("pgd", "first", 0.03, 2)),
         ([False, True, False, True], attack_on("pgd", "e2e", 0.03, 2)),
         ([True, True, False, False], hostile),
+        ([True, False, False, True], {"model": "cnn_cifar", "label": "CNN", "iterations": 0}),
     ]
     for iterations in (0, 1, 2):
         own = {"iterations": iterations}

@@ -21,7 +21,9 @@ def figure(count: int = 2, kind: str = "curves", panels: int = 1, **changes: obj
     return Figure("title", kind, "x (unit)", "y (%)", drawn, **(fields | changes))
 
 
-@pytest.mark.parametrize(("kind", "panels"), [("curves", 1), ("curves", 7), ("bars", 1), ("heat", 1)])
+@pytest.mark.parametrize(
+    ("kind", "panels"), [("curves", 1), ("curves", 7), ("bars", 1), ("points", 1), ("heat", 1)]
+)
 def test_every_kind_is_drawn_in_every_format(kind: str, panels: int) -> None:
     """PDF, SVG with real text, and PNG with something on it."""
     files = draw(figure(kind=kind, panels=panels))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reports.resampling import difference, ratio
+from reports.resampling import difference, ratio, sign_flip
+from reports.statistics import mcnemar
 
 
 def test_the_interval_of_a_difference_is_that_of_a_mean() -> None:
@@ -42,3 +43,17 @@ def test_points_are_parts_of_a_unit() -> None:
 
     assert found is not None
     assert found.mean == pytest.approx(50)
+
+
+@pytest.mark.parametrize(("gained", "lost"), [(9, 2), (5, 5), (7, 0), (0, 0)])
+def test_flipped_signs_of_hits_and_misses_are_mcnemars_test(gained: int, lost: int) -> None:
+    """Where every change is 1, what is drawn at random is what McNemar's test counts exactly."""
+    change = np.array([1.0] * gained + [-1.0] * lost + [0.0] * 20)
+    exact = min(1.0, 2 * mcnemar(max(gained, lost), min(gained, lost)))
+
+    assert sign_flip(change) == pytest.approx(exact, abs=0.015)
+
+
+def test_flipped_signs_never_give_nothing() -> None:
+    """The signs seen are one of the sets, so p is at least one in ten thousand."""
+    assert sign_flip(np.full(100, 0.3)) == pytest.approx(1e-4)

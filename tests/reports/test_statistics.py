@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.gate.statistics import difference_interval, holm, mcnemar
 from reports.metrics import Accuracy
+from reports.statistics import difference_interval, holm, mcnemar, paired_interval
 
 
 @pytest.mark.parametrize(
@@ -113,3 +114,43 @@ def test_difference_interval_holds_the_difference_and_mirrors(n, m, share, other
 
     assert -1 - 1e-9 <= low <= first.share - second.share <= high <= 1 + 1e-9
     assert difference_interval(second, first, 0.99) == pytest.approx((-high, -low), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("counts", "low", "high"),
+    [
+        # Newcombe, "Improved confidence intervals for the difference between binomial proportions based on
+        # paired data", 1998, its example of 36, 12, 2 and 0, method 10.
+        ((36, 12, 2, 0), 0.0569, 0.3404),
+        # Without a correlation it is the interval of independent samples, which test_difference_interval has.
+        ((0, 0, 0, 10), -0.2775, 0.2775),
+    ],
+)
+def test_paired_interval_agrees_with_the_literature(counts, low, high) -> None:
+    """To four digits."""
+    assert paired_interval(*counts) == pytest.approx((low, high), abs=6e-5)
+
+
+counts = st.integers(0, 200)
+
+
+@given(counts, counts, counts, counts.filter(bool))
+def test_paired_interval_holds_the_difference_and_mirrors(both, first, second, neither) -> None:
+    """It contains the difference, turns its sign with the order, and agreement makes it narrower."""
+    n = both + first + second + neither
+    low, high = paired_interval(both, first, second, neither)
+    unpaired = difference_interval(Accuracy(both + first, n), Accuracy(both + second, n), 0.95)
+
+    assert -1 - 1e-9 <= low <= (first - second) / n <= high <= 1 + 1e-9
+    assert paired_interval(both, second, first, neither) == pytest.approx((-high, -low), abs=1e-9)
+    if both * neither >= first * second:
+        assert high - low <= unpaired.high - unpaired.low + 1e-9
+
+
+def test_paired_interval_covers() -> None:
+    """Of 2,000 drawn samples of 60 pairs, about 95 % give an interval with the true difference."""
+    draw = np.random.default_rng(3)
+    samples = draw.multinomial(60, (0.5, 0.2, 0.1, 0.2), size=2000)
+    held = [low <= 0.1 <= high for low, high in (paired_interval(*map(int, sample)) for sample in samples)]
+
+    assert np.mean(held) == pytest.approx(0.95, abs=0.015)

@@ -1,4 +1,4 @@
-"""The tests behind the gate, exact where the examples are paired, in closed form without scipy."""
+"""Tests and intervals of comparisons, exact where the examples are paired, in closed form without scipy."""
 
 from __future__ import annotations
 
@@ -63,3 +63,43 @@ def difference_interval(first: Accuracy, second: Accuracy, level: float) -> Inte
         difference - math.hypot(first.share - low_1, high_2 - second.share),
         difference + math.hypot(high_1 - first.share, second.share - low_2),
     )
+
+
+def paired_interval(
+    both: int, only_first: int, only_second: int, neither: int, level: float = 0.95
+) -> Interval:
+    """Return the interval of first - second, in [-1, 1], for two shares of the same examples.
+
+    Newcombe's hybrid of two Wilson intervals, with the correlation of the pairs, corrected for continuity
+    (Newcombe 1998, "Improved confidence intervals for the difference between binomial proportions based on
+    paired data", method 10). It has a width even where the two never differ.
+
+    Args:
+        both: Examples of which both are true.
+        only_first: Examples of which only the first is.
+        only_second: Examples of which only the second is.
+        neither: Examples of which none is.
+        level: Coverage in (0, 1).
+    """
+    n = both + only_first + only_second + neither
+    first, second = Accuracy(both + only_first, n), Accuracy(both + only_second, n)
+    low_1, high_1 = wilson(first.correct, n, level)
+    low_2, high_2 = wilson(second.correct, n, level)
+    below, above = first.share - low_1, high_1 - first.share
+    other_below, other_above = second.share - low_2, high_2 - second.share
+    phi = _correlation(both, only_first, only_second, neither)
+    difference = (only_first - only_second) / n
+    return Interval(
+        difference - math.sqrt(below**2 - 2 * phi * below * other_above + other_above**2),
+        difference + math.sqrt(above**2 - 2 * phi * above * other_below + other_below**2),
+    )
+
+
+def _correlation(both: int, only_first: int, only_second: int, neither: int) -> float:
+    """Return the phi coefficient, a positive one drawn towards 0 as for half an example."""
+    n = both + only_first + only_second + neither
+    product: float = both * neither - only_first * only_second
+    if product > 0:
+        product = max(0.0, product - n / 2)
+    margins = (both + only_first) * (only_second + neither) * (both + only_second) * (only_first + neither)
+    return product / math.sqrt(margins) if margins else 0.0
