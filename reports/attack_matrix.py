@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from reports.archive import Archive
 from reports.attacks_run import TARGETS, attack_name, attacked, is_attacked, latest
-from reports.cnnf_paper import budget_notes, worst_case
+from reports.cnnf_paper import budget_notes
 from reports.figures import Figure, Panel, Series, percent_at
 from reports.metrics import Accuracy, lowest
 from reports.records import Record
 from reports.subjects import failures, labels_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
 from reports.values import Points, Value
+from reports.worst_case import worst_case
 
 Attack = tuple[str, str]
 """Name of an attack, and what the attacker differentiates or whose gradients he has."""
@@ -37,7 +38,7 @@ def attack_matrix(records: Sequence[Record], archive: Archive) -> list[Table]:
         own = [record for record in ok if subject(record) == row]
         found = [accuracy_under(own, attack) for attack in attacks]
         minimum = lowest(found)
-        worst = worst_case(own, archive)
+        worst = worst_case(attacked(own), archive)
         untouched = latest([record for record in clean if subject(record) == row])
         first = Accuracy(untouched.correct, untouched.n) if untouched else None
         lines.append(Row(labels[row], (first, *found, minimum, worst, _flattery(minimum, worst))))
@@ -72,7 +73,7 @@ def attack_map(records: Sequence[Record], archive: Archive) -> list[Figure]:
     for row in rows:
         own = [record for record in ok if subject(record) == row]
         found = {f"{name} ({target})": accuracy_under(own, (name, target)) for name, target in attacks}
-        found["worst case"] = worst_case(own, archive)
+        found["worst case"] = worst_case(attacked(own), archive)
         points = tuple(percent_at(heading, value) for heading, value in found.items() if value)
         series.append(Series(labels[row], points))
     cell = ok[0].cell

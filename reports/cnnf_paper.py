@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from reports.archive import Outcomes
+from reports.attacks_run import attacked
 from reports.cell import Cell
 from reports.metrics import Accuracy, lowest
 from reports.records import Record
 from reports.subjects import Subject, failures, labels_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
 from reports.verdict import doubted, marked, short_form, verdict_of
+from reports.worst_case import worst_case
 
 Query = Callable[[Cell], bool]
 
@@ -99,7 +101,7 @@ def _tables_of(records: Sequence[Record], remark: str, store: Outcomes) -> list[
     if len(more) > 0 and any(r.cell.perturbation and r.cell.perturbation.settings["steps"] == 40 for r in ok):
         values = {
             row: [pick(by_subject[row], query, doubts) for query in more.values()]
-            + [worst_case(by_subject[row], store)]
+            + [worst_case(attacked(by_subject[row]), store)]
             for row in rows
         }
         columns = [*map(column_of, more), Column("worst case")]
@@ -126,26 +128,6 @@ def _table(
 ) -> Table:
     rows = tuple(Row(labels[subject], tuple(found)) for subject, found in values.items())
     return Table(title, tuple(columns), rows, notes, provenance)
-
-
-def worst_case(records: Iterable[Record], store: Outcomes) -> Accuracy | None:
-    """Return the share of examples that stay correct under every attack that was run on them.
-
-    Args:
-        records: Records of one scored answer (one model, iteration count and readout).
-        store: Where their outcomes lie.
-
-    The examples are those of the record with most; an attack on fewer can only lower the number on those.
-    """
-    attacked = [record for record in records if not _clean(record.cell)]
-    if not attacked:
-        return None
-    survivors: dict[int, bool] = {}
-    for record in attacked:
-        outcomes = store.read_outcomes(record)
-        for example, is_correct in zip(outcomes["example"], outcomes["is_correct"], strict=True):
-            survivors[example] = survivors.get(example, True) and bool(is_correct)
-    return Accuracy(sum(survivors.values()), len(survivors))
 
 
 def pick(records: Iterable[Record], query: Query, doubts: frozenset[str] = frozenset()) -> Accuracy | None:

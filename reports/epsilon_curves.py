@@ -12,6 +12,7 @@ from reports.metrics import Accuracy
 from reports.records import Record
 from reports.subjects import Subject, failures, labels_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
+from reports.worst_case import worst_case
 
 Curve = dict[float, Accuracy]
 """Epsilon, in [0, 1] pixel units -> what survives the stronger of the targets, example by example."""
@@ -99,17 +100,12 @@ def _curves(records: Sequence[Record], archive: Outcomes) -> tuple[list[Record],
         for record in own:
             done = record.cell.perturbation
             by_epsilon[float(done.settings["epsilon"]) if done else 0.0].append(record)
-        curves[row] = {epsilon: _survivors(found, archive) for epsilon, found in sorted(by_epsilon.items())}
+        curves[row] = {
+            epsilon: accuracy
+            for epsilon, found in sorted(by_epsilon.items())
+            if (accuracy := worst_case(found, archive))
+        }
     return ok, curves
-
-
-def _survivors(records: Sequence[Record], archive: Outcomes) -> Accuracy:
-    survivors: dict[int, bool] = {}
-    for record in records:
-        outcomes = archive.read_outcomes(record)
-        for example, is_correct in zip(outcomes["example"], outcomes["is_correct"], strict=True):
-            survivors[int(example)] = survivors.get(int(example), True) and bool(is_correct)
-    return Accuracy(sum(survivors.values()), len(survivors))
 
 
 def _own_iterations(curves: dict[Subject, Curve]) -> list[Subject]:

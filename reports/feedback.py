@@ -24,11 +24,12 @@ from reports.statistics import holm, mcnemar, paired_interval
 from reports.subjects import Subject, failures, labels_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
 from reports.values import Points, PValue, Remark
-from reports.verdict.evidence import Threat, survivors, threat_of, work
+from reports.verdict.evidence import Threat, threat_of, work
+from reports.worst_case import hits, survivors
 
 ALPHA = 0.05
 """Largest adjusted p-value of a difference that is called clear."""
-Hits = Mapping[int, float]
+Shares = Mapping[int, float]
 """Example -> share of the images made of it that are classified correctly, in [0, 1]."""
 
 
@@ -49,10 +50,10 @@ class Comparison:
     feedback: Float[np.ndarray, " n"]
 
     @classmethod
-    def of(cls, answer: str, question: str, without: Hits, feedback: Hits) -> Comparison | None:
+    def of(cls, answer: str, question: str, without: Shares, feedback: Shares) -> Comparison | None:
         """Pair by example; None if there is no common one."""
         common = sorted(without.keys() & feedback.keys())
-        pair = (np.array([float(hits[k]) for k in common]) for hits in (without, feedback))
+        pair = (np.array([float(shares[k]) for k in common]) for shares in (without, feedback))
         return cls(answer, question, *pair) if common else None
 
     @property
@@ -155,8 +156,8 @@ class _Study:
         comparisons = [
             found
             for fed, plain in pairs
-            for question, hits in _questions(_own(ok, plain), _own(ok, fed), archive).items()
-            if (found := Comparison.of(labels[fed], question, *hits))
+            for question, shares in _questions(_own(ok, plain), _own(ok, fed), archive).items()
+            if (found := Comparison.of(labels[fed], question, *shares))
         ]
         models = dict.fromkeys((fed.model, plain.model) for fed, plain in pairs)
         notes = tuple(f"{fed} is compared with {plain} on the same images" for fed, plain in models)
@@ -205,12 +206,12 @@ def _own(records: Iterable[Record], row: Subject) -> list[Record]:
 
 def _questions(
     plain: Sequence[Record], feedback: Sequence[Record], archive: Outcomes
-) -> dict[str, tuple[Hits, Hits]]:
+) -> dict[str, tuple[Shares, Shares]]:
     """Return question -> what is right without feedback and with it."""
-    found: dict[str, tuple[Hits, Hits]] = {}
+    found: dict[str, tuple[Shares, Shares]] = {}
     clean = [latest([r for r in own if r.cell.perturbation is None]) for own in (plain, feedback)]
     if clean[0] and clean[1]:
-        found["clean"] = _hits(clean[0], archive), _hits(clean[1], archive)
+        found["clean"] = _shares(clean[0], archive), _shares(clean[1], archive)
     attacks = [[r for r in own if is_attacked(r.cell)] for own in (plain, feedback)]
     threats = sorted(set.intersection(*({threat_of(r.cell) for r in own} for own in attacks)))
     if len(threats) == 1:
@@ -232,24 +233,25 @@ def _questions(
 
 def _attack_questions(
     plain: Sequence[Record], feedback: Sequence[Record], archive: Outcomes
-) -> dict[str, tuple[Hits, Hits]]:
+) -> dict[str, tuple[Shares, Shares]]:
     """Return each attack on the model itself, the shortest first, and the worst case over all attacks."""
-    found: dict[str, tuple[Hits, Hits]] = {}
+    found: dict[str, tuple[Shares, Shares]] = {}
     bare, own = ([r for r in records if not r.cell.is_transfer] for records in (plain, feedback))
     for name, target in dict.fromkeys(map(_aim, sorted(own, key=_effort))):
         # A network without feedback has only a first pass: every target is the same attack on it.
         theirs = latest([r for r in bare if _aim(r)[0] == name])
         ours = latest([r for r in own if _aim(r) == (name, target)])
         if theirs and ours:
-            found[f"{name} ({target})"] = _hits(theirs, archive), _hits(ours, archive)
-    worst = [survivors(_standing(r, archive) for r in records) for records in (plain, feedback)]
+            found[f"{name} ({target})"] = _shares(theirs, archive), _shares(ours, archive)
+    worst = [survivors(hits(archive.read_outcomes(r)) for r in records) for records in (plain, feedback)]
     return found | {"worst case": (worst[0], worst[1])}
 
 
-def _over_threats(records: Sequence[Record], threats: Sequence[Threat], archive: Outcomes) -> Hits:
+def _over_threats(records: Sequence[Record], threats: Sequence[Threat], archive: Outcomes) -> Shares:
     """Return the share of threat models under all of whose attacks an example stands."""
     stands = [
-        survivors(_standing(r, archive) for r in records if threat_of(r.cell) == threat) for threat in threats
+        survivors(hits(archive.read_outcomes(r)) for r in records if threat_of(r.cell) == threat)
+        for threat in threats
     ]
     common = set.intersection(*map(set, stands))
     return {example: sum(standing[example] for standing in stands) / len(stands) for example in common}
@@ -269,13 +271,8 @@ def _is_corrupted(record: Record) -> bool:
     return record.cell.perturbation is not None and record.cell.perturbation.kind == "corruption"
 
 
-def _hits(record: Record, archive: Outcomes) -> Hits:
-    return {example: float(stands) for example, stands in _standing(record, archive).items()}
-
-
-def _standing(record: Record, archive: Outcomes) -> dict[int, bool]:
-    frame = archive.read_outcomes(record)
-    return dict(zip(frame["example"].tolist(), frame["is_correct"].tolist(), strict=True))
+def _shares(record: Record, archive: Outcomes) -> Shares:
+    return {example: float(stands) for example, stands in hits(archive.read_outcomes(record)).items()}
 
 
 def _share(values: Float[np.ndarray, " n"]) -> Accuracy | MeanAccuracy:

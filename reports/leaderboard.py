@@ -13,7 +13,8 @@ from reports.subjects import Subject, labels_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
 from reports.values import Doubted, Remark
 from reports.verdict import verdict_of
-from reports.verdict.evidence import Evidence, Threat, survivors, threat_of
+from reports.verdict.evidence import Evidence, Threat, threat_of
+from reports.worst_case import survivors
 
 SUITES = ("adversarial", "autoattack", "cnnf-paper", "smoke", "strongest", "verdict")
 """Whose answers and threat models are entered: suites of untargeted attacks on models as they are used."""

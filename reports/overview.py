@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from reports.archive import Archive
 from reports.attacks_run import attack_name, attacked
 from reports.catalogue import groups
-from reports.cnnf_paper import worst_case
 from reports.corruption_table import clean_accuracy, hits_by_kind, mean_over
 from reports.metrics import Accuracy
 from reports.records import Record
 from reports.subjects import Subject, subject, subjects
 from reports.values import Value
+from reports.worst_case import worst_case
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from reports.archive import Outcomes
 from reports.cell import Cell
 from reports.records import Record
+from reports.worst_case import Hits, hits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,9 +19,6 @@ GRADIENT_FREE = {"spsa", "square"}
 """Attacks that ask the model for answers only."""
 NOISE = {"noise"}
 """Attacks that do not ask the model at all."""
-
-Standing = dict[int, bool]
-"""Example -> whether it is classified correctly."""
 
 
 class Threat(NamedTuple):
@@ -77,24 +75,14 @@ class Evidence:
         frame = self._frame(record)
         return frame.get(name)
 
-    def standing(self, record: Record) -> Standing:
+    def standing(self, record: Record) -> Hits:
         """Return which examples withstood."""
-        frame = self._frame(record)
-        return dict(zip(frame["example"].tolist(), frame["is_correct"].tolist(), strict=True))
+        return hits(self._frame(record))
 
     def _frame(self, record: Record) -> pd.DataFrame:
         if record.key not in self._frames:
             self._frames[record.key] = self.store.read_outcomes(record)
         return self._frames[record.key]
-
-
-def survivors(attacks: Iterable[Mapping[int, bool]]) -> Standing:
-    """Return which examples stand against every attack that they have met."""
-    standing: Standing = {}
-    for attack in attacks:
-        for example, stands in attack.items():
-            standing[example] = standing.get(example, True) and stands
-    return standing
 
 
 def is_informed(cell: Cell) -> bool:

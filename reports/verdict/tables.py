@@ -13,8 +13,9 @@ from reports.subjects import Subject, failures, labels_of, provenance, subject, 
 from reports.tables import Column, Row, Table
 from reports.values import DAGGER, Doubted, Remark
 from reports.verdict.catalogue import RULES, Check, doubted, verdict_of
-from reports.verdict.evidence import NOISE, Evidence, is_aimed, survivors, title
+from reports.verdict.evidence import NOISE, Evidence, is_aimed, title
 from reports.verdict.finding import ALPHA
+from reports.worst_case import survivors
 
 Verdicts = Mapping[Subject, Sequence[Check]]
 

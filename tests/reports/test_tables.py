@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from reports.catalogue import tables_of
-from reports.cnnf_paper import worst_case
 from reports.metrics import Accuracy
 from reports.records import Store
 from reports.tables import (
@@ -25,6 +24,7 @@ from reports.tables import (
     to_terminal,
 )
 from reports.values import Claim, Points
+from reports.worst_case import worst_case
 
 from .conftest import outcomes
 
