@@ -46,6 +46,8 @@ def _belongs(record: Record) -> bool:
 def _accuracy(record: Record) -> dict[str, Any]:
     cell, done = record.cell, record.cell.perturbation
     return {
+        "model": cell.model,
+        "settings": cell.settings,
         "suite": f"{cell.suite} {cell.suite_version}",
         "attack": None if done is None else {"name": done.name, "backend": done.backend, **done.settings},
         "attack_target": cell.attack_target,

@@ -14,7 +14,7 @@ from bench import corrupted, data, devices, models, robustbench, suites
 from bench.errors import BenchError
 from bench.models import Candidate
 from bench.progress import Progress
-from reports.cell import Cell
+from reports.cell import Cell, Identity
 from reports.records import Record, RecordError, Store, finished
 
 if TYPE_CHECKING:
@@ -116,14 +116,14 @@ def run(candidates: Sequence[Candidate], options: Options, store: Store, progres
 
 def _plan(
     candidates: Sequence[Candidate], options: Options, is_gpu: bool
-) -> tuple[list[Cell], dict[tuple[str, str], Candidate]]:
+) -> tuple[list[Cell], dict[Identity, Candidate]]:
     cells: list[Cell] = []
-    involved: dict[tuple[str, str], Candidate] = {}
+    involved: dict[Identity, Candidate] = {}
     for candidate in candidates:
         sizes = _sizes(options, candidate, is_gpu)
         sources = _sources(candidate, suites.named(options.suite))
         for known in (candidate, *sources):
-            involved[known.scored.name, known.scored.weights] = known
+            involved[known.scored.identity] = known
         request = suites.Request(
             scored=candidate.scored,
             sources=tuple(source.scored for source in sources),
@@ -167,7 +167,7 @@ def _pending(cells: Sequence[Cell], store: Store) -> list[Cell]:
 
 def _run_pending(
     pending: Sequence[Cell],
-    involved: dict[tuple[str, str], Candidate],
+    involved: dict[Identity, Candidate],
     options: Options,
     device: torch.device,
     store: Store,
@@ -194,8 +194,7 @@ def _pictures(
     failed = {cell.key for cell in evaluation.cells} - finished(evaluation.records).keys()
     drawn = []
     for candidate in candidates:
-        scored = candidate.scored
-        cells = [c for c in evaluation.cells if (c.model, c.weights) == (scored.name, scored.weights)]
+        cells = [cell for cell in evaluation.cells if cell.identity == candidate.scored.identity]
         if not any(cell.key in failed for cell in cells):
             images = partial(_shown, options)
             drawn.append(draw(candidate, cells, images, _machine(options, device), store.folder))

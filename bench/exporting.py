@@ -35,7 +35,7 @@ FORMATS = {"robustbench": robustbench}
 
 def _write(standing: Standing, out: Path) -> Path:
     answer = standing.answer
-    name = f"{answer.model}_{answer.weights[:8]}_{answer.iterations}_{answer.readout}"
+    name = "_".join([*answer.identity.parts, str(answer.iterations), answer.readout])
     # The name of a person's own model may hold what a path must not.
     file = f"{re.sub(r'[^A-Za-z0-9_.-]', '-', name)}.json"
     path = out / standing.dataset / FOLDERS[standing.threat.norm] / file

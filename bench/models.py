@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ import zoo
 from bench.data import dataset as known_dataset
 from bench.errors import BenchError, UnknownName
 from bench.suites import Scored
+from reports.cell import ModelSettings, canonical
 from zoo.checkpoint import build, locate, read_into
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ def from_zoo(name: str, checkpoint: str | None = None, iterations: int | None = 
             raise BenchError(str(error)) from error
 
     count = entry.iterations if iterations is None else iterations
-    scored = Scored(name, file.sha256, count)
+    scored = Scored(name, file.sha256, count, _settings(name, entry.settings))
     known_name = checkpoint if checkpoint in entry.checkpoints else Path(checkpoint).name
     return Candidate(scored, entry.label, entry.dataset, known_name, load)
 
@@ -115,7 +117,8 @@ def from_object(
     """Return a model that is already made: a module from images in [0, 1] to logits, or one with `unroll`.
 
     Args:
-        network: The model; it is put into evaluation mode.
+        network: The model; it is put into evaluation mode. What is neither in its weights nor in
+            `code_hash` it tells by an attribute `settings`, a mapping to JSON values (`settings_of`).
         dataset: What its classes are.
         name: Its name in records and tables; by default that of its class.
         iterations: Feedback iterations to evaluate it with; by default its attribute `iterations`, or 0.
@@ -137,8 +140,35 @@ def from_object(
     if iterations is None:
         iterations = int(getattr(network, "iterations", 0))
     passes = _count_passes(model, name, dataset, iterations)
-    scored = Scored(name, state_hash(network, code_hash), passes - 1)
+    scored = Scored(name, state_hash(network, code_hash), passes - 1, settings_of(network))
     return Candidate(scored, name, dataset, "own", lambda: model)
+
+
+def settings_of(network: nn.Module) -> ModelSettings:
+    """Return what a network says of itself beside its weights: the mapping `settings` of its modules.
+
+    Those of several modules are told apart by the paths of the modules.
+
+    Raises:
+        BenchError: If a setting cannot be written as JSON.
+    """
+    found = {
+        path: _settings(path or type(network).__name__, settings)
+        for path, module in network.named_modules()
+        if isinstance(settings := getattr(module, "settings", None), Mapping)
+    }
+    if len(found) == 1:
+        return next(iter(found.values()))
+    return {".".join(filter(None, (path, name))): own[name] for path, own in found.items() for name in own}
+
+
+def _settings(owner: str, settings: Mapping[str, object]) -> ModelSettings:
+    """Return settings as they are read from JSON: sequences become lists."""
+    try:
+        found: ModelSettings = json.loads(canonical(dict(settings)))
+    except (TypeError, ValueError) as error:
+        raise BenchError(f"the settings of {owner} cannot be recorded: {error}") from error
+    return found
 
 
 def state_hash(network: nn.Module, code_hash: str = "") -> str:

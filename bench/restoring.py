@@ -35,7 +35,7 @@ def draw(
     machine: Machine,
     folder: Path,
 ) -> Path:
-    """Write FOLDER/restoration-MODEL-WEIGHTS.png, unless it is there, and return its path.
+    """Write FOLDER/restoration-MODEL-HASHES.png, unless it is there, and return its path.
 
     From the top: the corrupted images, the feedback's image after each iteration, the clean images.
 
@@ -46,8 +46,7 @@ def draw(
         machine: Where to compute.
         folder: An existing one.
     """
-    scored = candidate.scored
-    path = folder / f"restoration-{scored.name}-{scored.weights[:8]}.png"
+    path = folder / f"restoration-{'-'.join(candidate.scored.identity.parts)}.png"
     if path.exists():
         return path
     shown = {cell.perturbation.name: cell for cell in cells if cell.perturbation}

@@ -26,7 +26,7 @@ from bench.models import Candidate
 from bench.perturbing import Perturbed, perturber_of
 from bench.probes import PROBES, Observation
 from bench.progress import Progress
-from reports.cell import Cell
+from reports.cell import Cell, Identity
 from reports.records import Passes, Record, Store
 from zoo.feedback import FeedbackModel, Readout, Softenable
 
@@ -76,19 +76,19 @@ class Runner:
     """Evaluates cells.
 
     Attributes:
-        candidates: Every model that a cell names, by (name, weights).
+        candidates: Every model that a cell names.
         images: Loads the images that a cell starts from, as uint8 [n, h, w, c], and their labels.
         machine: Where to compute.
         store: Where records go.
         progress: What is told how far it is.
     """
 
-    candidates: Mapping[tuple[str, str], Candidate]
+    candidates: Mapping[Identity, Candidate]
     images: Callable[[Cell], tuple[np.ndarray, np.ndarray]]
     machine: Machine
     store: Store
     progress: Progress
-    _models: dict[tuple[str, str], Meter] = field(default_factory=dict)
+    _models: dict[Identity, Meter] = field(default_factory=dict)
 
     def run(self, cells: Iterable[Cell]) -> list[Record]:
         """Evaluate cells and store a record of each; a group that fails is recorded and the run goes on.
@@ -101,9 +101,9 @@ class Runner:
         groups = group_by_images(cells)
         for cell in (cell for group in groups for cell in group):
             # A checkpoint that does not fit is told before anything is computed.
-            self._model(cell.model, cell.weights)
-            if cell.source:
-                self._model(cell.source, cell.source_weights)
+            self._model(cell.identity)
+            if cell.source_identity:
+                self._model(cell.source_identity)
         self.progress.start([(describe(group), group[0].examples) for group in groups])
         written = []
         for group in groups:
@@ -121,23 +121,23 @@ class Runner:
         try:
             return self._evaluate(group, advance)
         except Exception as error:
-            models = dict.fromkeys((cell.model, cell.weights) for cell in group)
+            models = dict.fromkeys(cell.identity for cell in group)
             if len(models) == 1:
                 reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
                 self.progress.failed(describe(group), reason)
                 return [_Measurement(error=reason, traceback=traceback.format_exc()) for _ in group]
         measured: dict[Cell, _Measurement] = {}
         for model in models:
-            own = [cell for cell in group if (cell.model, cell.weights) == model]
+            own = [cell for cell in group if cell.identity == model]
             measured |= dict(zip(own, self._attempt(own, lambda count: None), strict=True))
         return [measured[cell] for cell in group]
 
     def _evaluate(self, group: Sequence[Cell], advance: Callable[[int], None]) -> list[_Measurement]:
         asked = group[0]
         pixels, labels = self.images(asked)
-        source = self._model(asked.source, asked.source_weights) if asked.source else None
+        source = self._model(asked.source_identity) if asked.source_identity else None
         perturber = perturber_of(asked, source)
-        looks = {_look(cell): self._model(cell.model, cell.weights) for cell in group}
+        looks = {_look(cell): self._model(cell.identity) for cell in group}
         depth = {look: max(cell.iterations for cell in group if _look(cell) == look) for look in looks}
         meters = [*looks.values(), *([source] if source else [])]
         before = _work(meters)
@@ -175,8 +175,7 @@ class Runner:
         images = images.to(self.machine.dtype, memory_format=torch.channels_last) / 255
         return images, torch.from_numpy(labels).to(self.machine.device)
 
-    def _model(self, name: str | None, weights: str | None) -> Meter:
-        identity = (str(name), str(weights))
+    def _model(self, identity: Identity) -> Meter:
         if identity not in self._models:
             model = self.candidates[identity].load()
             if isinstance(model, torch.nn.Module):
@@ -188,7 +187,7 @@ class Runner:
         return self._models[identity]
 
     def _record(self, cell: Cell, measured: _Measurement, seconds: float) -> Record:
-        candidate = self.candidates[cell.model, cell.weights]
+        candidate = self.candidates[cell.identity]
         fields: dict[str, Any] = {} if measured.outcomes is None else _summary(measured.outcomes)
         return Record(
             key=cell.key,
@@ -256,13 +255,12 @@ def _halving(
 class _Look(NamedTuple):
     """Cells of a group that share one unroll."""
 
-    model: str
-    weights: str
+    model: Identity
     probe: str | None
 
 
 def _look(cell: Cell) -> _Look:
-    return _Look(cell.model, cell.weights, cell.probe)
+    return _Look(cell.identity, cell.probe)
 
 
 def _work(meters: Iterable[Meter]) -> tuple[int, int]:

@@ -91,6 +91,10 @@ class Archive:
             partners or {},
         )
 
+    def read(self) -> list[Record]:
+        """Return all records, as the `Store` of a single folder does."""
+        return list(self.records)
+
     def read_outcomes(self, record: Record) -> pd.DataFrame:
         """Return the per-example outcomes of a record (`reports.records.Store.read_outcomes`)."""
         if record.key not in self.stores:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from reports.cell import Cell, Setting
+from reports.cell import Cell, Identity, Setting
 from reports.metrics import Accuracy
 from reports.records import Record, Store
-from reports.subjects import Subject, failures, labels_of, provenance, subject, subjects
+from reports.subjects import Subject, failures, labels_of, names_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
 
 if TYPE_CHECKING:
@@ -53,10 +53,11 @@ def transfer_tables(records: Sequence[Record], store: Store) -> list[Table]:
     ok = [record for record in records if record.status == "ok"]
     rows = subjects(ok)
     labels = labels_of(rows)
-    sources = list(dict.fromkeys(name for r in ok if (name := _source(r.cell, ok)) is not None))
+    sources = list(dict.fromkeys(model for r in ok if (model := r.cell.source_identity) is not None))
+    names = names_of(sources)
     found = {row: [_pick(ok, row, source) for source in (None, *sources)] for row in rows}
     cell = records[0].cell
-    columns = (Column("clean", is_attack=False), *(Column(f"from {source}") for source in sources))
+    columns = (Column("clean", is_attack=False), *(Column(f"from {names[source]}") for source in sources))
     notes = (*_threat(ok), "a network attacked from itself is the white-box attack", *failures(records))
     made_with = (f"suite version {cell.suite_version}, seed {cell.seed}", *provenance(ok))
     lines = tuple(Row(labels[row], tuple(values)) for row, values in found.items())
@@ -131,16 +132,8 @@ def _hidden_notes(label: str, names: Sequence[str], outcomes: pd.DataFrame) -> l
     ]
 
 
-def _source(cell: Cell, records: Sequence[Record]) -> str | None:
-    """Return the name of a cell's source, with its weights where two of the name differ by them."""
-    if cell.source is None:
-        return None
-    weights = {r.cell.source_weights for r in records if r.cell.source == cell.source}
-    return cell.source if len(weights) == 1 else f"{cell.source} {str(cell.source_weights)[:8]}"
-
-
-def _pick(records: Sequence[Record], answer: Subject, source: str | None) -> Accuracy | None:
-    own = [r for r in records if subject(r) == answer and _source(r.cell, records) == source]
+def _pick(records: Sequence[Record], answer: Subject, source: Identity | None) -> Accuracy | None:
+    own = [r for r in records if subject(r) == answer and r.cell.source_identity == source]
     best = max(own, key=lambda record: (record.n, record.provenance.finished_at), default=None)
     return None if best is None else Accuracy(best.correct, best.n)
 

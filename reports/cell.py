@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 Setting = bool | int | float | str
+ModelSettings = dict[str, JsonValue]
+"""What makes a model beside its weights, every setting spelt out; empty for one that has none."""
 Target = Literal["first", "e2e", "e2e_avg", "e2e_sum", "e2e_bpda", "e2e_avg_bpda"]
 """The values of `zoo.feedback.AttackTarget`."""
 
@@ -44,6 +47,31 @@ class Perturbation(Frozen):
         return [found[number] for number in sorted(found)]
 
 
+class Identity(NamedTuple):
+    """What tells a model from every other one."""
+
+    model: str
+    weights: str
+    settings: str
+    """Canonical JSON of its settings."""
+
+    @classmethod
+    def of(cls, model: str, weights: str, settings: Mapping[str, JsonValue]) -> Identity:
+        """Return the identity of a model with these settings."""
+        return cls(model, weights, canonical(settings))
+
+    @property
+    def settings_hash(self) -> str:
+        """SHA-256 of the settings."""
+        return hashlib.sha256(self.settings.encode()).hexdigest()
+
+    @property
+    def parts(self) -> list[str]:
+        """Name and beginnings of the hashes, for names of files; without settings there is one hash."""
+        known = [self.model, self.weights[:8], self.settings_hash[:8]]
+        return known[:2] if self.settings == canonical({}) else known
+
+
 class Cell(Frozen):
     """Everything that a number depends on; no path, no device, no batch size."""
 
@@ -52,6 +80,8 @@ class Cell(Frozen):
     model: str
     weights: str
     """SHA-256 of the weights."""
+    settings: ModelSettings = {}
+    """Those of the model."""
     dataset: str
     data: str
     """SHA-256 of the clean images and labels."""
@@ -61,6 +91,8 @@ class Cell(Frozen):
     source: str | None
     """The model that the attacker uses; another one than `model` in a transfer attack."""
     source_weights: str | None
+    source_settings: ModelSettings = {}
+    """Those of the source."""
     attack_target: Target | None
     attack_iterations: int
     """Feedback iterations that the attacker unrolls; 0 under "first"."""
@@ -86,18 +118,42 @@ class Cell(Frozen):
 
     @property
     def draw_key(self) -> str:
-        """What the random draws depend on beside the example: an image draws alike in every subset."""
-        return _digest(self.model_dump(exclude=_SCORING | {"data", "examples"}))
+        """What the random draws depend on beside the example: an image draws alike in every subset.
+
+        They do not depend on the settings of the source: two settings of a model are compared in pairs.
+        """
+        return _digest(self.model_dump(exclude=_SCORING | {"data", "examples", "source_settings"}))
+
+    @property
+    def identity(self) -> Identity:
+        """The scored model."""
+        return Identity.of(self.model, self.weights, self.settings)
+
+    @property
+    def source_identity(self) -> Identity | None:
+        """The attacker's model."""
+        if self.source is None:
+            return None
+        return Identity.of(self.source, self.source_weights or "", self.source_settings)
 
     @property
     def is_transfer(self) -> bool:
         """Whether the images were made against another model."""
-        return self.source is not None and (self.source, self.source_weights) != (self.model, self.weights)
+        return self.source_identity not in (None, self.identity)
 
 
-_SCORING = {"suite", "suite_version", "model", "weights", "iterations", "readout", "probe"}
+_SCORING = {"suite", "suite_version", "model", "weights", "settings", "iterations", "readout", "probe"}
+
+
+def canonical(value: object) -> str:
+    """Return the JSON that equal values share.
+
+    Raises:
+        TypeError: If JSON has no such value.
+        ValueError: If a number is not finite.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def _digest(fields: dict[str, object]) -> str:
-    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return hashlib.sha256(canonical(fields).encode()).hexdigest()

@@ -13,7 +13,7 @@ from reports.archive import Outcomes
 from reports.attacks_run import attack_name
 from reports.figures import Figure, Panel, Point, Series, mean_at, percent_at
 from reports.records import Record
-from reports.subjects import failures, provenance
+from reports.subjects import failures, names_of, provenance
 from reports.tables import Column, Row, Table
 from reports.values import Mean, Share, Value
 
@@ -88,12 +88,10 @@ def _by_model(records: Sequence[Record]) -> dict[str, dict[str, Steps]]:
     """Return model -> images -> iterations -> record, clean images first."""
     found: dict[str, dict[str, Steps]] = defaultdict(lambda: defaultdict(dict))
     ok = [r for r in records if r.status == "ok" and r.cell.probe == "consistency"]
-    weights = {(r.cell.model, r.cell.weights) for r in ok}
+    names = names_of(record.cell.identity for record in ok)
     for record in sorted(ok, key=_order):
         cell = record.cell
-        same_name = [name for name, _ in weights if name == cell.model]
-        model = cell.model if len(same_name) == 1 else f"{cell.model} {cell.weights[:8]}"
-        steps = found[model][_images(record)]
+        steps = found[names[cell.identity]][_images(record)]
         if cell.iterations not in steps or steps[cell.iterations].n < record.n:
             steps[cell.iterations] = record
     return found

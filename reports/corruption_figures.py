@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from reports.archive import Outcomes
+from reports.cell import Identity
 from reports.corruption_table import clean_accuracy, hits_by_kind, mean_over
 from reports.figures import Figure, Panel, Point, Series, percent_at
 from reports.metrics import ALEXNET_ERRORS, Accuracy
 from reports.records import Record
-from reports.subjects import Subject, labels_of, provenance, subject, subjects
+from reports.subjects import Subject, labels_of, names_of, provenance, subject, subjects
 
 Found = dict[tuple[str, int, int], Record]
 """(kind, severity, iterations) -> record of the last answer."""
@@ -83,8 +84,8 @@ def _panels(
 ) -> list[Figure]:
     ok = [r for r in records if r.status == "ok" and r.cell.readout == "last"]
     figures = []
-    for model, weights in sorted({(r.cell.model, r.cell.weights) for r in ok}):
-        own = [r for r in ok if (r.cell.model, r.cell.weights) == (model, weights)]
+    for model, name in names_of(r.cell.identity for r in ok).items():
+        own = [r for r in ok if r.cell.identity == model]
         found: Found = {}
         for record in own:
             if (done := record.cell.perturbation) is not None:
@@ -94,7 +95,7 @@ def _panels(
             continue
         figures.append(
             Figure(
-                title=f"{model} on {own[0].cell.dataset} under common corruptions",
+                title=f"{name} on {own[0].cell.dataset} under common corruptions",
                 kind="curves",
                 x_label=x,
                 y_label="accuracy (%)",
@@ -111,15 +112,14 @@ def _panels(
 def _final(rows: Sequence[Subject]) -> list[Subject]:
     """Return the last answers after the most iterations of each model."""
     last = [row for row in rows if row.readout == "last"]
-    most: dict[tuple[str, str], int] = {}
+    most: dict[Identity, int] = {}
     for row in last:
-        most[row.model, row.weights] = max(row.iterations, most.get((row.model, row.weights), 0))
-    return [row for row in last if row.iterations == most[row.model, row.weights]]
+        most[row.identity] = max(row.iterations, most.get(row.identity, 0))
+    return [row for row in last if row.iterations == most[row.identity]]
 
 
 def _most_iterations(records: Sequence[Record], record: Record) -> int:
-    identity = (record.cell.model, record.cell.weights)
-    return max(r.cell.iterations for r in records if (r.cell.model, r.cell.weights) == identity)
+    return max(r.cell.iterations for r in records if r.cell.identity == record.cell.identity)
 
 
 def _ordered(kinds: set[str]) -> list[str]:

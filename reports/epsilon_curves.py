@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from reports.archive import Outcomes
 from reports.attacks_run import attack_name, is_attacked
+from reports.cell import Identity
 from reports.figures import Figure, Panel, Series, percent_at
 from reports.metrics import Accuracy
 from reports.records import Record
-from reports.subjects import Subject, failures, labels_of, provenance, subject, subjects
+from reports.subjects import Subject, failures, labels_of, names_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
 from reports.worst_case import worst_case
 
@@ -67,16 +68,16 @@ def iteration_figures(records: Sequence[Record], archive: Outcomes) -> list[Figu
     """Return accuracy against test iterations, a line per epsilon, a figure per model with two or more."""
     ok, curves = _curves(records, archive)
     figures = []
-    for model, weights in sorted({(row.model, row.weights) for row in curves if row.iterations > 1}):
-        own = {row: curve for row, curve in curves.items() if (row.model, row.weights) == (model, weights)}
-        about = [r for r in ok if (r.cell.model, r.cell.weights) == (model, weights)]
+    for model, name in names_of(row.identity for row in curves if row.iterations > 1).items():
+        own = {row: curve for row, curve in curves.items() if row.identity == model}
+        about = [r for r in ok if r.cell.identity == model]
         panels = tuple(
             Panel("last answer" if readout == "last" else "mean of the answers", _by_epsilon(own, readout))
             for readout in ("last", "avg")
         )
         figures.append(
             Figure(
-                title=f"{model} on {about[0].cell.dataset}, {_attack(ok)}",
+                title=f"{name} on {about[0].cell.dataset}, {_attack(ok)}",
                 kind="curves",
                 x_label="test iterations",
                 y_label="accuracy (%)",
@@ -109,10 +110,10 @@ def _curves(records: Sequence[Record], archive: Outcomes) -> tuple[list[Record],
 
 
 def _own_iterations(curves: dict[Subject, Curve]) -> list[Subject]:
-    most: dict[tuple[str, str], int] = {}
+    most: dict[Identity, int] = {}
     for row in curves:
-        most[row.model, row.weights] = max(row.iterations, most.get((row.model, row.weights), 0))
-    return [row for row in curves if row.iterations == most[row.model, row.weights]]
+        most[row.identity] = max(row.iterations, most.get(row.identity, 0))
+    return [row for row in curves if row.iterations == most[row.identity]]
 
 
 def _names(rows: Sequence[Subject]) -> dict[Subject, str]:

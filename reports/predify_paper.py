@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 
 from reports.archive import Outcomes
+from reports.cell import Identity
 from reports.metrics import Accuracy
 from reports.records import Record
 from reports.resampling import difference, ratio
+from reports.subjects import names_of
 from reports.values import Mean, Share
 
 Tables = Mapping[int, pd.DataFrame]
@@ -172,14 +174,15 @@ def _projections(models: Sequence[_Model]) -> Experiment:
 
 
 def _models(records: Iterable[Record], archive: Outcomes) -> list[_Model]:
-    found: dict[tuple[str, str], list[Record]] = {}
+    found: dict[Identity, list[Record]] = {}
     for record in records:
-        found.setdefault((record.cell.model, record.cell.weights), []).append(record)
-    names = [own[0].label for own in found.values()]
+        found.setdefault(record.cell.identity, []).append(record)
+    names, labels = names_of(found), [own[0].label for own in found.values()]
     models = []
-    for (name, _), own in found.items():
+    for model, own in found.items():
         label = own[0].label
-        models.append(_Model(label if names.count(label) == 1 else f"{label} {name}", tuple(own), archive))
+        name = label if labels.count(label) == 1 else f"{label} {names[model]}"
+        models.append(_Model(name, tuple(own), archive))
     return models
 
 

@@ -22,7 +22,8 @@ from reports.cell import Cell, Frozen
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA = 1
+SCHEMA = 2
+"""1 did not tell the settings of models."""
 
 
 class RecordError(ValueError):
@@ -97,7 +98,7 @@ class Store:
         A last line cut off by a killed process is reported by a warning and left out.
 
         Raises:
-            RecordError: If a line is not a record, or was written by a newer version.
+            RecordError: If a line is not a record, or was written by another version.
         """
         if not self.file.exists():
             return []
@@ -215,13 +216,15 @@ class Store:
         warnings.warn(f"{self.file}: moved a line that was cut off to {kept.name}", stacklevel=2)
 
     def _parse(self, line: bytes, number: int) -> Record:
+        found = _schema_of(line)
+        if found is not None and found != SCHEMA:
+            advice = "upgrade" if found > SCHEMA else "it lacks the models' settings, give another folder"
+            raise RecordError(
+                f"{self.file} line {number} has schema {found}, this version knows {SCHEMA}: {advice}"
+            )
         try:
             record = Record.model_validate_json(line)
         except ValidationError as error:
-            if (found := _schema_of(line)) is not None and found > SCHEMA:
-                raise RecordError(
-                    f"{self.file} line {number} has schema {found}, this version knows {SCHEMA}: upgrade"
-                ) from error
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
             raise RecordError(f"{self.file} line {number} is not a record: {where} {first['msg']}") from error

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from reports.archive import Outcomes
 from reports.records import Record
-from reports.subjects import failures, labels_of, provenance, subject, subjects
+from reports.subjects import failures, labels_of, provenance, subjects
 from reports.tables import Column, Row, Table
 from reports.values import Mean
 
@@ -18,13 +18,13 @@ def restoration_tables(records: Sequence[Record], store: Outcomes) -> list[Table
     units; its interval is over examples.
     """
     ok = [record for record in records if record.status == "ok"]
-    models = {(row.model, row.weights): row for row in reversed(subjects(ok))}
+    models = {row.identity: row for row in reversed(subjects(ok))}
     last = max((record.cell.iterations for record in ok), default=0)
     names = labels_of(list(models.values()))
     rows = []
     for identity, row in reversed(models.items()):
         label = names[row].removesuffix(f" ({row.readout})")
-        own = [r for r in ok if (subject(r).model, subject(r).weights) == identity]
+        own = [r for r in ok if r.cell.identity == identity]
         for shown in dict.fromkeys(_shown(record) for record in own):
             by_iteration = {r.cell.iterations: r for r in own if _shown(r) == shown}
             values = [by_iteration.get(k) for k in range(last + 1)]

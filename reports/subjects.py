@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from reports.cell import Identity
 from reports.records import Provenance, Record
 
 
@@ -15,21 +17,28 @@ class Subject:
     label: str
     model: str
     weights: str
+    settings: str
+    """Canonical JSON of the model's settings."""
     iterations: int
     readout: str
+
+    @property
+    def identity(self) -> Identity:
+        """The model that answers."""
+        return Identity(self.model, self.weights, self.settings)
 
 
 def subject(record: Record) -> Subject:
     """Return the scored answer that a record is about."""
     cell = record.cell
-    return Subject(record.label, cell.model, cell.weights, cell.iterations, cell.readout)
+    return Subject(record.label, *cell.identity, cell.iterations, cell.readout)
 
 
 def subjects(records: Iterable[Record]) -> list[Subject]:
     """Return all scored answers, networks without feedback first."""
 
-    def order(row: Subject) -> tuple[bool, str, str, int, bool]:
-        return (row.iterations > 0, row.model, row.weights, row.iterations, row.readout == "avg")
+    def order(row: Subject) -> tuple[bool, Identity, int, bool]:
+        return (row.iterations > 0, row.identity, row.iterations, row.readout == "avg")
 
     return sorted({subject(record) for record in records}, key=order)
 
@@ -42,12 +51,37 @@ def labels_of(rows: Sequence[Subject]) -> dict[Subject, str]:
         if len({other.model for other in rows if other.label == row.label}) > 1:
             label += f" {row.model}"
         same_model = [other for other in rows if other.model == row.model]
-        if len({other.weights for other in same_model}) > 1:
-            label += f" {row.weights[:8]}"
+        label += _difference(row.identity, {other.identity for other in same_model})
         if len({other.iterations for other in same_model}) > 1:
             label += f", {row.iterations} iterations"
         labels[row] = f"{label} ({row.readout})" if row.iterations else label
     return labels
+
+
+def names_of(models: Iterable[Identity]) -> dict[Identity, str]:
+    """Name models, in their order, adding just what tells two of one name apart."""
+    known = dict.fromkeys(sorted(models))
+    return {model: model.model + _difference(model, known) for model in known}
+
+
+def _difference(model: Identity, others: Collection[Identity]) -> str:
+    """Return the hashes that tell a model from others of its name, each after a space."""
+    namesakes = [other for other in others if other.model == model.model]
+    twins = [other for other in namesakes if other.weights == model.weights]
+    told = f" {model.weights[:8]}" if len({other.weights for other in namesakes}) > 1 else ""
+    return told + (f" settings {model.settings_hash[:8]}" if len({*twins, model}) > 1 else "")
+
+
+def settings_of(model: Identity) -> str:
+    """Return a model's settings in words, without those that are None; "" if it has none."""
+    settings: dict[str, object] = json.loads(model.settings)
+    return ", ".join(
+        f"{name.rstrip('_')} {_words(value)}" for name, value in settings.items() if value is not None
+    )
+
+
+def _words(value: object) -> str:
+    return f"({', '.join(map(str, value))})" if isinstance(value, list) else str(value)
 
 
 def failures(records: Iterable[Record]) -> list[str]:
@@ -64,7 +98,7 @@ def failures(records: Iterable[Record]) -> list[str]:
 
 
 def provenance(records: Sequence[Record]) -> list[str]:
-    """Return what was run, on how many examples, with which weights, software and machines."""
+    """Return what was run, on how many examples, with which weights, settings, software and machines."""
     runs = sorted({(r.cell.suite, r.cell.suite_version, r.cell.seed) for r in records})
     sizes = sorted({r.n for r in records})
     weights = sorted(
@@ -75,8 +109,20 @@ def provenance(records: Sequence[Record]) -> list[str]:
         *(f"suite {suite}, version {version}, seed {seed}" for suite, version, seed in runs),
         f"n = {', '.join(map(str, sizes))}",
         f"weights: {'; '.join(weights)}",
+        *_settings(records),
         f"made with {'; '.join(made)}",
     ]
+
+
+def _settings(records: Sequence[Record]) -> list[str]:
+    """Return one line with the settings of the models and of their attackers; none if nobody has any."""
+    cells = [record.cell for record in records]
+    models = {model for cell in cells for model in (cell.identity, cell.source_identity) if model}
+    alike: dict[str, list[str]] = {}
+    for model, name in names_of(models).items():
+        alike.setdefault(settings_of(model), []).append(name)
+    told = [f"{', '.join(names)}: {words}" for words, names in alike.items() if words]
+    return [f"settings: {'; '.join(told)}"] if told else []
 
 
 def _software(made: Provenance) -> str:

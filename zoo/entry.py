@@ -49,7 +49,7 @@ class ZooEntry:
     build: str
     """Where its factory is, as "package.module:function"."""
     settings: Mapping[str, object]
-    """Keyword arguments of the factory."""
+    """Keyword arguments of the factory; records hold them, so what the weights do not tell is spelt out."""
     dataset: str
     iterations: int
     """Feedback iterations it is evaluated with; 0 for a network without feedback."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from zoo.entry import Assembled, Download, Shipped, ZooEntry
@@ -12,6 +13,10 @@ _CHOKSI = (
     'dynamics", NeurIPS 2021, arXiv 2106.02749'
 )
 _CNNF_FILES = "https://github.com/yjhuangcd/CNNF/raw/37b610a/models"
+
+
+_PAPER_BALANCES: dict[str, object] = {"beta": 0.8, "lambda_": 0.1, "alpha": 0.01, "scaling": "plain"}
+"""What the Predify paper gives every encoder."""
 
 
 def _official(file: str, git_blob: str) -> Download:
@@ -25,7 +30,7 @@ def _standard(iterations: int) -> ZooEntry:
         name=name,
         label=f"CNN-F-{iterations}" if iterations else "CNN",
         build="zoo.cnnf:two_conv",
-        settings={"feedback_to": 0, "res_param": 0.1},
+        settings={"feedback_to": 0, "res_param": 0.1, "adarelu": "signed"},
         dataset="fashion_mnist",
         iterations=iterations,
         checkpoints={"shipped": Shipped(name)},
@@ -35,13 +40,20 @@ def _standard(iterations: int) -> ZooEntry:
     )
 
 
-def _small_vgg(network: str, label: str, dataset: str, iterations: int) -> ZooEntry:
+def _balanced(**balances: object) -> dict[str, object]:
+    """Return the settings of a predictive-coding network; C comes from the decoders' geometry."""
+    return {**balances, "prediction_cells": None, "compat": None, "error_gradient": "full"}
+
+
+def _small_vgg(
+    network: str, label: str, dataset: str, iterations: int, settings: Mapping[str, object]
+) -> ZooEntry:
     """Return a small VGG or the predictive-coding network on it, made by the factory of that name."""
     return ZooEntry(
         name=network,
         label=label,
         build=f"zoo.predictive_coding:{network}",
-        settings={},
+        settings=settings,
         dataset=dataset,
         iterations=iterations,
         checkpoints={"shipped": Shipped(network)},
@@ -56,8 +68,8 @@ def _tuned(network: str, dataset: str, **balances: tuple[float, ...]) -> ZooEntr
 
     They are found for five iterations, and it is evaluated with as many.
     """
-    entry = _small_vgg(network, "PVGG (tuned)", dataset, 5)
-    return replace(entry, name=f"{network}_tuned", settings={"scaling": "scaled", **balances})
+    settings = _balanced(scaling="scaled", **balances)
+    return replace(_small_vgg(network, "PVGG (tuned)", dataset, 5, settings), name=f"{network}_tuned")
 
 
 def _imagenet(name: str, label: str, backbone: str, feedback: str) -> ZooEntry:
@@ -66,7 +78,7 @@ def _imagenet(name: str, label: str, backbone: str, feedback: str) -> ZooEntry:
         name=name,
         label=label,
         build=f"zoo.predictive_coding:{name}",
-        settings={},
+        settings=_balanced(**_PAPER_BALANCES),
         dataset="imagenet",
         iterations=10,
         checkpoints={"public": Assembled(backbone, f"https://www.dropbox.com/s/{feedback}?dl=1")},
@@ -80,7 +92,7 @@ ENTRIES: dict[str, ZooEntry] = {
         name="cnn_fmnist",
         label="CNN",
         build="zoo.cnnf:four_conv",
-        settings={"feedback_to": 0, "res_param": 0.0},
+        settings={"feedback_to": 0, "res_param": 0.0, "adarelu": "signed"},
         dataset="fashion_mnist",
         iterations=0,
         checkpoints={
@@ -94,7 +106,7 @@ ENTRIES: dict[str, ZooEntry] = {
         name="cnnf_fmnist",
         label="CNN-F",
         build="zoo.cnnf:four_conv",
-        settings={"feedback_to": 2, "res_param": 0.1},
+        settings={"feedback_to": 2, "res_param": 0.1, "adarelu": "signed"},
         dataset="fashion_mnist",
         iterations=1,
         checkpoints={
@@ -109,7 +121,7 @@ ENTRIES: dict[str, ZooEntry] = {
         name="cnn_cifar",
         label="CNN",
         build="zoo.cnnf:wide_resnet",
-        settings={"depth": 40, "width": 2, "feedback_to": 0, "res_param": 0.0},
+        settings={"depth": 40, "width": 2, "feedback_to": 0, "res_param": 0.0, "adarelu": "signed"},
         dataset="cifar10",
         iterations=0,
         checkpoints={
@@ -124,7 +136,7 @@ ENTRIES: dict[str, ZooEntry] = {
         name="cnnf_cifar",
         label="CNN-F",
         build="zoo.cnnf:wide_resnet",
-        settings={"depth": 40, "width": 2, "feedback_to": 5, "res_param": 0.1},
+        settings={"depth": 40, "width": 2, "feedback_to": 5, "res_param": 0.1, "adarelu": "signed"},
         dataset="cifar10",
         iterations=2,
         checkpoints={
@@ -154,10 +166,10 @@ ENTRIES: dict[str, ZooEntry] = {
         },
     ),
     **{entry.name: entry for entry in map(_standard, range(6))},
-    "cnn_fmnist_plain": _small_vgg("cnn_fmnist_plain", "VGG", "fashion_mnist", 0),
-    "cnn_cifar_plain": _small_vgg("cnn_cifar_plain", "VGG", "cifar10", 0),
-    "pcn_fmnist": _small_vgg("pcn_fmnist", "PVGG", "fashion_mnist", 10),
-    "pcn_cifar": _small_vgg("pcn_cifar", "PVGG", "cifar10", 10),
+    "cnn_fmnist_plain": _small_vgg("cnn_fmnist_plain", "VGG", "fashion_mnist", 0, {}),
+    "cnn_cifar_plain": _small_vgg("cnn_cifar_plain", "VGG", "cifar10", 0, {}),
+    "pcn_fmnist": _small_vgg("pcn_fmnist", "PVGG", "fashion_mnist", 10, _balanced(**_PAPER_BALANCES)),
+    "pcn_cifar": _small_vgg("pcn_cifar", "PVGG", "cifar10", 10, _balanced(**_PAPER_BALANCES)),
     "pcn_fmnist_tuned": _tuned(
         "pcn_fmnist",
         "fashion_mnist",

@@ -76,7 +76,7 @@ def baseline(results: tuple[Path, ...], out: Path) -> None:
     "--compare-weights",
     "compares_weights",
     is_flag=True,
-    help="Compare though weights have changed, for who changed the model on purpose.",
+    help="Compare though weights or settings have changed, for who changed the model on purpose.",
 )
 @click.option("--any-seed", "takes_any_seed", is_flag=True, help="Compare with a run of another seed.")
 @click.option(

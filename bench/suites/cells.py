@@ -67,6 +67,7 @@ def scored_cells(
             update={
                 "source": source.name if source else None,
                 "source_weights": source.weights if source else None,
+                "source_settings": source.settings if source else {},
                 "attack_target": target if source else None,
                 "attack_iterations": source.iterations if source and target != "first" else 0,
             }
@@ -105,6 +106,7 @@ def against(cell: Cell, request: Request, target: Target, attack_iterations: int
         update={
             "source": request.scored.name,
             "source_weights": request.scored.weights,
+            "source_settings": request.scored.settings,
             "attack_target": target,
             "attack_iterations": attack_iterations,
         }
@@ -125,6 +127,7 @@ def cell_of(
         suite_version=SUITE_VERSION,
         model=request.scored.name,
         weights=request.scored.weights,
+        settings=request.scored.settings,
         dataset=request.dataset,
         data=request.data_hash(examples),
         examples=examples,

@@ -10,7 +10,7 @@ from itertools import product
 
 from bench.data import dataset
 from bench.errors import BenchError
-from bench.suites.cells import cell_of, readings
+from bench.suites.cells import against, cell_of, readings
 from bench.suites.corruptions import corruption
 from bench.suites.protocols import (
     PIXEL_DEVIATIONS,
@@ -54,14 +54,7 @@ def _attacks(suite: str, request: Request) -> Iterator[Cell]:
     attacked = [k for k in PREDIFY_ATTACKED_ITERATIONS if k <= last]
     for iterations, epsilon in product(attacked, PREDIFY_EPSILONS[request.dataset]):
         cell = cell_of(suite, request, examples, _targeted(request, epsilon), iterations, "last")
-        yield cell.model_copy(
-            update={
-                "source": request.scored.name,
-                "source_weights": request.scored.weights,
-                "attack_target": "e2e" if iterations else "first",
-                "attack_iterations": iterations,
-            }
-        )
+        yield against(cell, request, "e2e" if iterations else "first", iterations)
 
 
 PARTS: dict[str, Part] = {

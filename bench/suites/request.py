@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from bench.suites.protocols import STRICT, Protocol
 from corruptions import FAMILIES, SEVERITIES
-from reports.cell import Cell, Target
+from reports.cell import Cell, Identity, ModelSettings, Target
 
 Readout = Literal["last", "avg"]
 
@@ -28,6 +28,13 @@ class Scored:
     name: str
     weights: str
     iterations: int
+    settings: ModelSettings = field(default_factory=dict, hash=False)
+    """As in the cell."""
+
+    @property
+    def identity(self) -> Identity:
+        """What tells it from every other model."""
+        return Identity.of(self.name, self.weights, self.settings)
 
     @property
     def readouts(self) -> tuple[Readout, ...]:

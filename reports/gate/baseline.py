@@ -17,10 +17,11 @@ from pydantic import Field, ValidationError, model_validator
 
 from reports.archive import Outcomes
 from reports.cell import Cell, Frozen
-from reports.gate.naming import names_of, order, without_hashes
+from reports.gate.naming import names_of, order, question
 from reports.records import Record, RecordError
 
-SCHEMA = 1
+SCHEMA = 2
+"""1 did not tell the settings of models."""
 
 
 class BaselineError(RecordError):
@@ -72,7 +73,8 @@ def make(records: Sequence[Record], store: Outcomes) -> Baseline:
     Its cells are in the order of their fields, so that the same answers are the same file.
 
     Raises:
-        BaselineError: If a cell has failed, or if the records hold one cell with several weights or datasets.
+        BaselineError: If a cell has failed, or if the records hold one cell with several weights, settings or
+            datasets.
         RecordError: If outcomes are missing or damaged.
     """
     failed = [record for record in records if record.status == "error"]
@@ -126,7 +128,7 @@ def read(path: Path) -> Baseline:
     """Return the baseline in a file.
 
     Raises:
-        BaselineError: If it is missing, damaged, edited, or of a newer version.
+        BaselineError: If it is missing, damaged, edited, or of another version.
     """
     try:
         content = json.loads(path.read_text("utf-8"))
@@ -136,8 +138,9 @@ def read(path: Path) -> Baseline:
         raise BaselineError(f"{path} is not a baseline, or was cut off: {error}") from error
     if not isinstance(content, dict) or not isinstance(content.get("schema"), int):
         raise BaselineError(f"{path} is not a baseline: it names no schema")
-    if content["schema"] > SCHEMA:
-        raise BaselineError(f"{path} has schema {content['schema']}, this version knows {SCHEMA}: upgrade")
+    if content["schema"] != SCHEMA:
+        advice = "upgrade" if content["schema"] > SCHEMA else "it lacks the models' settings, so make it anew"
+        raise BaselineError(f"{path} has schema {content['schema']}, this version knows {SCHEMA}: {advice}")
     if content.pop("sha256", None) != _digest(content):
         raise BaselineError(f"{path} is damaged or was edited: its content is not that of its sha256")
     try:
@@ -149,15 +152,15 @@ def read(path: Path) -> Baseline:
 
 
 def _require_one_run(records: Sequence[Record]) -> None:
-    """Raise BaselineError where records answer one question with several weights or datasets."""
+    """Raise BaselineError where records answer one question with several weights, settings or datasets."""
     found: dict[str, list[Cell]] = defaultdict(list)
     for record in records:
-        found[without_hashes(record.cell)].append(record.cell)
+        found[question(record.cell)].append(record.cell)
     for cells in found.values():
         if len(cells) > 1:
             name = names_of(cells[:1])[0]
             raise BaselineError(
-                f"the records hold {len(cells)} versions of {name}, of other weights or images; "
+                f"the records hold {len(cells)} versions of {name}, of other weights, settings or images; "
                 "make the baseline from the folder of one run"
             )
 

@@ -5,17 +5,31 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from reports.archive import Outcomes
 from reports.cell import Cell
 from reports.gate.baseline import Baseline, BaselineCell, answers
-from reports.gate.naming import differences, without_hashes
+from reports.gate.naming import changes_of, differences, question
 from reports.records import Record, RecordError
 
 NEAREST = 3
 """A missing cell is explained by the nearest one that was measured, if no more fields differ."""
+
+
+class Change(NamedTuple):
+    """What is not the same model as before."""
+
+    what: str
+    """"weights" or "settings"."""
+    model: str
+    values: str
+    """In the baseline and now."""
+
+    def __str__(self) -> str:
+        return f"{self.what} of {self.model} {self.values}"
 
 
 @dataclass(frozen=True)
@@ -26,14 +40,14 @@ class Pair:
         before: Whether each example was right in the baseline.
         now: Whether each example is right now.
         is_changed: Whether each example is answered by another class than before.
-        weights: What changed in the weights, as (model, hash before, hash now); empty where nothing did.
+        changes: What changed in the models behind the answers.
     """
 
     cell: Cell
     before: np.ndarray
     now: np.ndarray
     is_changed: np.ndarray
-    weights: tuple[tuple[str, str, str], ...] = ()
+    changes: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,7 +65,7 @@ class Matcher:
     Attributes:
         baseline: What is compared with.
         store: Where the outcomes of the records lie.
-        compares_weights: Whether other weights are compared all the same.
+        compares_weights: Whether other weights and settings are compared all the same.
         takes_any_seed: Whether a record may have another seed than the baseline.
     """
 
@@ -73,7 +87,7 @@ class Matcher:
         return sum(len(found) for question, found in self._records.items() if question not in asked)
 
     def _question(self, cell: Cell) -> str:
-        return without_hashes(cell, *(("seed",) if self.takes_any_seed else ()))
+        return question(cell, *(("seed",) if self.takes_any_seed else ()))
 
     def _match(self, known: BaselineCell) -> Pair | Incomparable:
         candidates = self._records.get(self._question(known.cell), [])
@@ -83,8 +97,8 @@ class Matcher:
             # The newest is not always the one that was meant: an unchanged run does not measure again.
             return Incomparable(
                 known.cell,
-                f"the results hold {len(candidates)} versions of it, of other weights, images or seeds: "
-                "check the folder of one run",
+                f"the results hold {len(candidates)} versions of it, of other weights, settings, images or "
+                "seeds: check the folder of one run",
             )
         reason = self._obstacle(known.cell, candidates[0])
         return Incomparable(known.cell, reason) if reason else self._pair(known, candidates[0])
@@ -104,10 +118,9 @@ class Matcher:
             return f"failed: {record.error}"
         if record.cell.data != cell.data:
             return f"other images or labels: data {cell.data[:12]}, now {record.cell.data[:12]}"
-        changed = _changed_weights(cell, record.cell)
-        if changed and not self.compares_weights:
-            told = "; ".join(f"weights of {model} {old[:12]}, now {new[:12]}" for model, old, new in changed)
-            return f"{told} (--compare-weights compares them)"
+        changes = _changes(cell, record.cell)
+        if changes and not self.compares_weights:
+            return f"{'; '.join(map(str, changes))} (--compare-weights compares them)"
         return None
 
     def _pair(self, known: BaselineCell, record: Record) -> Pair | Incomparable:
@@ -124,14 +137,24 @@ class Matcher:
             before=before == truth,
             now=predictions == truth,
             is_changed=predictions != before,
-            weights=_changed_weights(known.cell, record.cell),
+            changes=_changes(known.cell, record.cell),
         )
 
 
-def _changed_weights(before: Cell, now: Cell) -> tuple[tuple[str, str, str], ...]:
-    """Return (model, hash before, hash now) of the scored model and of the attacker's, where they differ."""
-    both = [
-        (before.model, before.weights, now.weights),
-        (before.source or "", before.source_weights or "", now.source_weights or ""),
-    ]
-    return tuple(dict.fromkeys(change for change in both if change[1] != change[2]))
+def _changes(before: Cell, now: Cell) -> tuple[Change, ...]:
+    """Return what changed in the scored model and in the attacker's, each model's once."""
+    both = (
+        (before.model, (before.weights, now.weights), (before.settings, now.settings)),
+        (
+            before.source or "",
+            (before.source_weights or "", now.source_weights or ""),
+            (before.source_settings, now.source_settings),
+        ),
+    )
+    found = []
+    for model, (old, new), settings in both:
+        if old != new:
+            found.append(Change("weights", model, f"{old[:12]}, now {new[:12]}"))
+        if told := changes_of(*settings):
+            found.append(Change("settings", model, ", ".join(told)))
+    return tuple(dict.fromkeys(found))

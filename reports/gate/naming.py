@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from reports.cell import Cell
+from reports.cell import Cell, canonical
 
-HASHES = frozenset({"weights", "source_weights", "data"})
+ANSWERER = frozenset({"weights", "settings", "source_weights", "source_settings", "data"})
 """Fields that say what a cell was answered with, not what it asks."""
 
 
-def without_hashes(cell: Cell, *others: str) -> str:
-    """Return the question that a cell asks: all its fields but hashes and `others`, as canonical JSON."""
-    return json.dumps(cell.model_dump(exclude={*HASHES, *others}), sort_keys=True)
+def question(cell: Cell, *others: str) -> str:
+    """Return what a cell asks: all its fields but those of the answerer and `others`, as canonical JSON."""
+    return canonical(cell.model_dump(exclude={*ANSWERER, *others}))
 
 
 def differences(first: Cell, second: Cell) -> list[str]:
     """Return the fields in which two questions differ, as "name FIRST, now SECOND"."""
     before, after = _flat(first), _flat(second)
-    names = [name for name in before | after if name not in HASHES]
+    return changes_of(
+        {name: value for name, value in before.items() if name.split()[0] not in ANSWERER},
+        {name: value for name, value in after.items() if name.split()[0] not in ANSWERER},
+    )
+
+
+def changes_of(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
+    """Return the entries in which two mappings differ, as "name BEFORE, now NOW"."""
     return [
-        f"{name} {before.get(name)}, now {after.get(name)}"
-        for name in names
-        if before.get(name) != after.get(name)
+        f"{name} {before.get(name)}, now {now.get(name)}"
+        for name in {**before, **now}
+        if before.get(name) != now.get(name)
     ]
 
 
@@ -69,8 +75,10 @@ def _short_name(cell: Cell) -> str:
 
 
 def _flat(cell: Cell) -> dict[str, object]:
-    """Return all fields of a cell, those of its perturbation and their settings among them."""
+    """Return all fields of a cell, those of its perturbation and all settings among them."""
     fields = cell.model_dump()
+    for owner in ("settings", "source_settings"):
+        fields |= {f"{owner} {name}": value for name, value in fields.pop(owner).items()}
     done = fields.pop("perturbation") or {}
     settings = {f"{done['name']} {name}": value for name, value in done.pop("settings", {}).items()}
     return fields | {f"perturbation {name}": value for name, value in done.items()} | settings

@@ -87,7 +87,7 @@ def compare(baseline: Baseline, records: Sequence[Record], store: Outcomes, rule
         for name, match in zip(names_of([match.cell for match in matches]), matches, strict=True)
     )
     notes = [
-        *_other_weights(pairs),
+        *_other_models(pairs),
         *_other_versions(baseline.made_with, made_with(records)),
         *_blind_spots(findings, rules),
     ]
@@ -123,11 +123,9 @@ def weigh(pairs: Sequence[Pair]) -> list[Paired]:
     return found
 
 
-def _other_weights(pairs: Iterable[Pair]) -> list[str]:
-    changes = dict.fromkeys(change for pair in pairs for change in pair.weights)
-    return [
-        f"compared although weights of {m} changed: {old[:12]}, now {new[:12]}" for m, old, new in changes
-    ]
+def _other_models(pairs: Iterable[Pair]) -> list[str]:
+    changes = dict.fromkeys(change for pair in pairs for change in pair.changes)
+    return [f"compared although {what} of {model} changed: {values}" for what, model, values in changes]
 
 
 def _other_versions(before: Sequence[MadeWith], now: Sequence[MadeWith]) -> list[str]:

@@ -17,7 +17,7 @@ class Rules:
         alpha: Chance of any false regression in an unchanged run, and of any false suspicion.
         min_drop: Smallest change that matters, in percentage points of accuracy.
         max_flips: Largest number of changed answers in a cell; None for any.
-        compares_weights: Compare though weights have changed.
+        compares_weights: Compare though weights or settings of models have changed.
         takes_any_seed: Compare records of other seeds.
         allows_rise: Take a rise under attack or corruption for an improvement.
     """

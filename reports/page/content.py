@@ -18,6 +18,7 @@ from reports.metrics import Accuracy, MeanAccuracy
 from reports.overview import Line, overview
 from reports.page import charts
 from reports.records import Record
+from reports.subjects import names_of, settings_of
 from reports.tables import DASH, Column, Table
 from reports.values import Value, fields, texts
 from reports.writing import all_figures
@@ -62,9 +63,13 @@ def content(archive: Archive, cards: Cards) -> dict[str, Any]:
         RecordError: If outcomes are missing or damaged.
     """
     lines = overview(archive)
+    names = names_of(line.answer.identity for line in lines)
     figures = {name: figure for name, figure in all_figures(archive).items() if figure.kind != "heat"}
     return {
-        "overview": {"columns": OVERVIEW, "rows": [_overview_row(line) for line in lines]},
+        "overview": {
+            "columns": OVERVIEW,
+            "rows": [_overview_row(line, names[line.answer.identity]) for line in lines],
+        },
         "choices": {
             "Dataset": sorted({line.dataset for line in lines}),
             "Suite": sorted({line.suite for line in lines}),
@@ -81,10 +86,10 @@ def content(archive: Archive, cards: Cards) -> dict[str, Any]:
     }
 
 
-def _overview_row(line: Line) -> list[Entry]:
+def _overview_row(line: Line, name: str) -> list[Entry]:
     answer = line.answer
     words = (
-        answer.model,
+        name,
         f"{line.checkpoint} {answer.weights[:12]}",
         line.dataset,
         line.suite,
@@ -177,19 +182,20 @@ def _series_colours(figure: Figure) -> list[tuple[str, str]]:
 
 def _models(archive: Archive, cards: Cards) -> list[dict[str, Any]]:
     found = []
-    for model, weights in sorted({(r.cell.model, r.cell.weights) for r in archive.records}):
-        own = [r for r in archive.records if (r.cell.model, r.cell.weights) == (model, weights)]
-        card = cards.get(model, {})
-        is_own = card.get("sha256") == weights
+    for model, name in names_of(r.cell.identity for r in archive.records).items():
+        own = [r for r in archive.records if r.cell.identity == model]
+        card = cards.get(model.model, {})
+        is_own = card.get("sha256") == model.weights
         found.append(
             {
-                "name": model,
+                "name": name,
                 "label": own[0].label,
-                "weights": weights,
+                "weights": model.weights,
+                "settings": settings_of(model),
                 "checkpoint": own[0].provenance.checkpoint,
                 "threats": _threats(own),
                 "card": _flat(card) if is_own else [],
-                "published": archive.published.get(model),
+                "published": archive.published.get(model.model),
             }
         )
     return found

@@ -75,7 +75,7 @@ def runner(candidates: dict[str, Candidate], tmp_path: Path) -> Callable[..., Ru
     def made(
         folder: str = "results", batch_size: int = 64, dtype: torch.dtype = torch.float32, **others: Candidate
     ) -> Runner:
-        known = {(c.scored.name, c.scored.weights): c for c in (candidates | others).values()}
+        known = {c.scored.identity: c for c in (candidates | others).values()}
         machine = Machine(torch.device("cpu"), batch_size, dtype)
         return Runner(known, images, machine, Store(tmp_path / folder), SilentProgress())
 

@@ -18,8 +18,8 @@ AIM = {"attack", "target"}
 
 def planned(suite: str, dataset: str = "cifar10", iterations: int = 2) -> list[Cell]:
     request = Request(
-        scored=Scored("model", "w", iterations),
-        sources=(Scored("source", "v", 0),),
+        scored=Scored("model", "w", iterations, {"beta": 0.8}),
+        sources=(Scored("source", "v", 0, {"beta": 0.7}),),
         dataset=dataset,
         sizes=Sizes(100, 10),
         data_hash=str,
@@ -55,6 +55,16 @@ def test_cells_spell_out_every_setting(suite: str, dataset: str) -> None:
                 "epsilon",
             }
             build(name, done.backend, settings)
+
+
+@pytest.mark.parametrize("suite", suites.SUITES)
+def test_cells_tell_the_settings_of_their_models(suite: str) -> None:
+    """Those of the scored model, and those of whichever model the attacker uses."""
+    told = {"model": {"beta": 0.8}, "source": {"beta": 0.7}, None: {}}
+
+    for cell in planned(suite):
+        assert cell.settings == told["model"]
+        assert cell.source_settings == told[cell.source]
 
 
 @pytest.mark.parametrize("suite", suites.SUITES)

@@ -51,6 +51,7 @@ def made_cell(attack: str | None = None, **changes: object) -> Cell:
         fields |= {
             "source": fields["model"],
             "source_weights": fields["weights"],
+            "source_settings": fields.get("settings", {}),
             "attack_target": target,
             "attack_iterations": 0 if target == "first" else fields["iterations"],
         }

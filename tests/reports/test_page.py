@@ -99,6 +99,17 @@ def test_cards_are_shown_for_their_own_weights(everything) -> None:
     assert "recipe: epochs" not in render_page(everything, others)
 
 
+def test_settings_are_shown_with_their_model(stored) -> None:
+    """Two settings of the same weights are two models, told apart in the overview."""
+    settings = {"beta": [0.8, 0.7], "compat": None}
+    page = render_page(stored(([True], {"settings": settings}), ([True], {"settings": {"beta": 0.7}})), {})
+
+    assert "<dt>settings</dt><dd>beta (0.8, 0.7)</dd>" in page
+    assert "<dt>settings</dt><dd>beta 0.7</dd>" in page
+    assert len(set(re.findall(r"cnnf_cifar settings \w{8}", page))) == 2
+    assert "<dt>settings</dt>" not in render_page(stored(([True], {})), {})
+
+
 def test_the_library_is_the_one_that_was_vendored() -> None:
     """Each file has the hash that its README names, and a licence beside it."""
     listed = re.findall(r"\| (\S+\.min\.js) \|.*\| (\w{64}) \|", (VENDOR / "README.md").read_text())

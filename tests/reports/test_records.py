@@ -53,6 +53,41 @@ def test_draws_do_not_depend_on_the_number_of_examples() -> None:
     assert small.images_key != large.images_key
 
 
+def test_settings_of_the_model_are_another_question() -> None:
+    """With another balance a cell has another key, and shares its images as long as nobody attacks."""
+    cell, other = (made_cell(None, settings={"beta": beta}) for beta in (0.8, 0.7))
+
+    assert len({cell.key, other.key, made_cell(None).key}) == 3
+    assert cell.images_key == other.images_key
+    assert Cell.model_validate_json(cell.model_dump_json()).key == cell.key
+
+
+def test_settings_of_the_source_make_other_images() -> None:
+    """The attacker differentiates another function: against the model itself it is a transfer attack."""
+    own = made_cell("pgd-7 first", settings={"beta": 0.8})
+    twin = own.model_copy(update={"source_settings": {"beta": 0.7}})
+
+    assert twin.images_key != own.images_key
+    assert twin.is_transfer
+    assert not own.is_transfer
+
+
+@pytest.mark.parametrize(
+    ("attack", "key"),
+    [
+        (None, "80e957ac4e9e3ce3853e8882128d54b73780e49b1e13b5581fb2be4b19efbcb5"),
+        ("pgd-7 e2e", "a6240cc6510dfddf518b53e6616a96bfc99027df1b61e3624f775214cde6f16d"),
+        ("transfer", "c180afa76ff2741de092527616ef71cc29ffc3480ff54bc298ff5e798cf93285"),
+    ],
+)
+def test_draws_do_not_depend_on_settings(attack: str | None, key: str) -> None:
+    """Two settings are compared in pairs, on the draws that records had before they told settings."""
+    cell = made_cell(attack, settings={"beta": 0.8})
+    other = cell.model_copy(update={"settings": {"beta": 0.7}, "source_settings": {"beta": 0.7}})
+
+    assert cell.draw_key == other.draw_key == key
+
+
 def test_a_cut_off_line_is_reported_and_repaired(record, tmp_path: Path) -> None:
     """A process killed while writing loses that line only; it is kept aside, and the file is whole again."""
     store = Store(tmp_path)
@@ -68,14 +103,17 @@ def test_a_cut_off_line_is_reported_and_repaired(record, tmp_path: Path) -> None
     assert (tmp_path / "records.cut-off").read_text() == '{"schema": 1, "key": "abc\n'
 
 
-def test_a_newer_schema_is_refused(record, tmp_path: Path) -> None:
-    """A file of a later version is not half understood."""
+@pytest.mark.parametrize(
+    ("schema", "advice"), [(99, "upgrade"), (1, "it lacks the models' settings, give another folder")]
+)
+def test_another_schema_is_refused(record, tmp_path: Path, schema: int, advice: str) -> None:
+    """A file of a later version is not half understood; an earlier one does not say what was measured."""
     store = Store(tmp_path)
     written = store.append(record(None, 90))
-    line = json.loads(written.model_dump_json(by_alias=True)) | {"schema": 99, "new_field": 1}
+    line = json.loads(written.model_dump_json(by_alias=True)) | {"schema": schema, "new_field": 1}
     store.file.write_text(json.dumps(line) + "\n")
 
-    with pytest.raises(RecordError, match="line 1 has schema 99, this version knows 1: upgrade"):
+    with pytest.raises(RecordError, match=f"line 1 has schema {schema}, this version knows 2: {advice}$"):
         store.read()
 
 
@@ -84,7 +122,7 @@ def test_a_newer_schema_is_refused(record, tmp_path: Path) -> None:
     [
         ("not json", "line 1 is not a record"),
         ("[]", "line 1 is not a record"),
-        ('{"schema": 1}', "line 1 is not a record: key Field required"),
+        ('{"schema": 2}', "line 1 is not a record: key Field required"),
     ],
 )
 def test_foreign_lines_are_refused(line: str, message: str, tmp_path: Path) -> None:

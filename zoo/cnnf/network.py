@@ -62,6 +62,17 @@ class CNNF(nn.Module):
         self.taps = tuple(i for i in taps if i >= boundary)
         self.res_param = res_param
 
+    @property
+    def settings(self) -> dict[str, object]:
+        """What the answers depend on beside the weights."""
+        gates = [module for module in self.modules() if isinstance(module, AdaReLU)]
+        return {
+            "boundary": self.boundary,
+            "taps": self.taps,
+            "res_param": self.res_param,
+            "adarelu": sorted({f"{gate.reading} {gate.res_param} {gate.gradient}" for gate in gates}),
+        }
+
     def unroll(self, images: Float[Tensor, "n c h w"], iterations: int) -> Float[Tensor, "t n k"]:
         """Return the logits of the first pass and of each feedback iteration, t = iterations + 1.
 

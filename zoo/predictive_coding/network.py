@@ -92,6 +92,21 @@ class PredictiveCodingNetwork(nn.Module):
         self.error_gradient = error_gradient
         tap(self.backbone, self.encoders)
 
+    @property
+    def settings(self) -> dict[str, object]:
+        """What the answers depend on beside weights and modules, under the names that `predify` has."""
+        beta, lambda_, alpha = zip(*(map(float, balance) for balance in self.balances), strict=True)
+        return {
+            "encoders": self.encoders,
+            "beta": beta,
+            "lambda_": lambda_,
+            "alpha": alpha,
+            "scaling": self.scaling,
+            "prediction_cells": self.prediction_cells,
+            "compat": "public" if self.is_public else None,
+            "error_gradient": self.error_gradient,
+        }
+
     def train(self, mode: bool = True) -> PredictiveCodingNetwork:
         """Set the decoders' mode; the backbone stays in evaluation mode."""
         super().train(mode)

@@ -87,8 +87,12 @@ def test_a_changed_cell_is_a_changed_line(answered) -> None:
         (lambda text: '{"schema":"1"}', "is not a baseline: it names no schema"),
         (lambda text: text.replace("[0,1,0,1,0]", "[0,1,0,0,0]"), "is damaged or was edited"),
         (
-            lambda text: text.replace('"schema":1', '"schema":2'),
-            "has schema 2, this version knows 1: upgrade",
+            lambda text: text.replace('"schema":2', '"schema":3'),
+            "has schema 3, this version knows 2: upgrade",
+        ),
+        (
+            lambda text: text.replace('"schema":2', '"schema":1'),
+            "has schema 1, this version knows 2: it lacks the models' settings, so make it anew",
         ),
         (lambda text: resigned(text, cells=[]), "is not a baseline: cells Tuple should have at least 1"),
         (lambda text: resigned(text, labels={"d" * 64: [0]}), "has other numbers of labels and answers"),
@@ -97,7 +101,7 @@ def test_a_changed_cell_is_a_changed_line(answered) -> None:
     ],
 )
 def test_what_is_no_baseline_is_said_in_one_line(text, spoil, message, tmp_path: Path) -> None:
-    """Cut off, edited by hand, of a newer version, or inconsistent."""
+    """Cut off, edited by hand, of another version, or inconsistent."""
     path = tmp_path / "b.json"
     path.write_text(spoil(text))
     with pytest.raises(BaselineError, match=r"b\.json") as caught:

@@ -77,6 +77,23 @@ def test_other_weights_are_compared_when_asked(before, answered) -> None:
     )
 
 
+def test_other_settings_are_incomparable(answered) -> None:
+    """Also where weights are the same; one sentence names what differs, once for model and attacker."""
+    before = answered("before", {PGD: predictions(50)}, settings={"beta": [0.8, 0.7], "alpha": 0.01})
+    now = answered("now", {PGD: predictions(50)}, settings={"beta": [0.8, 0.6], "alpha": 0.01})
+    verdict = check(before, now)
+    asked = check(before, now, compares_weights=True)
+
+    assert verdict.exit_code == 3
+    assert verdict.findings[0].reason == (
+        "settings of cnnf_cifar beta [0.8, 0.7], now [0.8, 0.6] (--compare-weights compares them)"
+    )
+    assert asked.findings[0].status is Status.UNCHANGED
+    assert asked.notes[0] == (
+        "compared although settings of cnnf_cifar changed: beta [0.8, 0.7], now [0.8, 0.6]"
+    )
+
+
 def test_another_source_of_a_transfer_attack_is_incomparable(answered) -> None:
     """Images made on another network are other images."""
     before = answered("before", {"transfer": predictions(50)})
@@ -109,7 +126,12 @@ def test_another_seed_is_compared_when_asked(before, answered) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "rules"),
-    [({"weights": "b" * 64}, {}), ({"data": "e" * 64}, {}), ({"seed": 1}, {"takes_any_seed": True})],
+    [
+        ({"weights": "b" * 64}, {}),
+        ({"settings": {"beta": 0.7}}, {}),
+        ({"data": "e" * 64}, {}),
+        ({"seed": 1}, {"takes_any_seed": True}),
+    ],
 )
 def test_two_answers_to_one_question_are_incomparable(before, answered, changes, rules) -> None:
     """A folder that also holds the old run must not pass in place of the new one."""
