@@ -61,7 +61,7 @@ def every_suite(everything: Archive, stored: Callable[..., Archive]) -> list[Arc
 def with_settings(archives: Iterable[Archive], settings: dict[str, float], folder: Path) -> Path:
     """Write the records of archives as those of models with these settings, and return the folder.
 
-    Models with the new settings are right where those with the old ones are wrong.
+    Models with the new settings are always right.
     """
     for archive in archives:
         for record in archive.records:
@@ -69,8 +69,8 @@ def with_settings(archives: Iterable[Archive], settings: dict[str, float], folde
             cell = record.cell.model_copy(update={"settings": settings, **attacker})
             changed, outcomes = {"cell": cell, "key": cell.key}, archive.read_outcomes(record)
             if settings == NEW:
-                changed["correct"] = record.n - record.correct
-                outcomes["is_correct"] = ~outcomes["is_correct"]
+                changed["correct"] = record.n
+                outcomes["is_correct"] = True
                 measures = outcomes.columns.intersection(["distance", "distance_1", "mismatch"])
                 outcomes[measures] = outcomes[measures] / 2
             Store(folder).append(record.model_copy(update=changed), outcomes)
