@@ -15,6 +15,7 @@ from jaxtyping import Float
 
 from reports.archive import Archive, Outcomes
 from reports.attacks_run import attack_name, is_attacked, latest
+from reports.cell import Identity
 from reports.corruption_table import hits_by_kind, shares_over
 from reports.figures import Figure, Panel, Point, Series
 from reports.metrics import ALEXNET_ERRORS, Accuracy, Interval, MeanAccuracy
@@ -188,10 +189,10 @@ def _pairs(rows: Sequence[Subject], partners: Mapping[str, str]) -> list[tuple[S
 
     Of a model without a known partner it is the only network without feedback, if there is just one.
     """
-    most: dict[tuple[str, str], int] = {}
+    most: dict[Identity, int] = {}
     for row in rows:
-        most[row.model, row.weights] = max(row.iterations, most.get((row.model, row.weights), 0))
-    final = [row for row in rows if row.iterations == most[row.model, row.weights]]
+        most[row.identity] = max(row.iterations, most.get(row.identity, 0))
+    final = [row for row in rows if row.iterations == most[row.identity]]
     plain = [row for row in final if row.iterations == 0]
     pairs = []
     for fed in (row for row in final if row.iterations > 0):
