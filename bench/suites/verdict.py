@@ -19,7 +19,12 @@ from bench.suites.request import Request, Sizes, Suite
 from reports.cell import Cell, Perturbation, Target
 
 GPU_SIZES = Sizes(1000, 100)
-CPU_SIZES = {"fashion_mnist": Sizes(200, 16), "cifar10": Sizes(48, 8), "imagenet": Sizes(4, 1)}
+CPU_SIZES = {
+    "fashion_mnist": Sizes(200, 16),
+    "cifar10": Sizes(48, 8),
+    "cifar100": Sizes(48, 8),
+    "imagenet": Sizes(4, 1),
+}
 
 
 def _verdict(suite: str, request: Request) -> Iterator[Cell]:
