@@ -71,6 +71,8 @@ VERDICT_LADDER = (0.5, 2.0)
 VERDICT_EPSILONS = (0.5, 1.0)
 """Radii at which nothing can be robust: from 0.5 on, every image may become the same grey one."""
 VERDICT_SPSA_SAMPLES = 32
+VERDICT_QUERIES = 200
+"""Of Square, which jumps across the ball where SPSA looks at slopes nearby."""
 VERDICT_INSPECTED = 16
 """Images on which gradients and repetitions are looked at."""
 TRANSFER_STEPS = 10
