@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import zoo
-from bench.data import DATASETS
+from bench.data import DATASETS, Dataset
 from bench.suites import SUITES
 
 
@@ -39,9 +39,13 @@ def datasets() -> dict[str, str]:
     return {
         name: f"{known.sizes['test']:,} test images {'x'.join(map(str, known.shape))}, "
         f"{len(known.classes):,} classes; "
-        + (f"the first {known.embedded:,} come with the package" if known.embedded else "from a local folder")
+        + (f"the first {known.embedded:,} come with the package" if known.embedded else _origin(known))
         for name, known in DATASETS.items()
     }
+
+
+def _origin(known: Dataset) -> str:
+    return "from a local folder or a download" if known.torchvision else "from a local folder"
 
 
 def tables() -> dict[str, str]:
@@ -58,6 +62,17 @@ def figures() -> dict[str, str]:
     return {name: f"{kind.summary}; suites {', '.join(kind.suites)}" for name, kind in FIGURES.items()}
 
 
+def robustbench() -> dict[str, str]:
+    """Return the models of RobustBench's zoo, as `--model robustbench:...` names them.
+
+    Raises:
+        BenchError: If robustbench cannot be imported.
+    """
+    from bench.robustbench import PREFIX, every
+
+    return {PREFIX + listed.path: f"on {listed.dataset}, trained for {listed.threat}" for listed in every()}
+
+
 CATALOGUES: dict[str, Callable[[], dict[str, str]]] = {
     "models": models,
     "suites": suites,
@@ -65,4 +80,5 @@ CATALOGUES: dict[str, Callable[[], dict[str, str]]] = {
     "datasets": datasets,
     "tables": tables,
     "figures": figures,
+    "robustbench": robustbench,
 }

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from bench.data import LabelledImages
+from bench.data import dataset as known_dataset
 from bench.errors import BenchError, UnknownName
 from bench.suites import Corruptions
 from corruptions import FAMILIES, SEVERITIES
@@ -15,16 +18,27 @@ from reports.cell import Cell
 KINDS = tuple(name for family in FAMILIES.values() for name in family)
 
 
-def wanted(kinds: Iterable[str] | None, severities: Iterable[int] | None, folder: Path | None) -> Corruptions:
+def wanted(
+    kinds: Iterable[str] | None,
+    severities: Iterable[int] | None,
+    folder: Path | None,
+    dataset: str,
+    clean: Callable[[int], LabelledImages],
+) -> Corruptions:
     """Return what was asked for, by default everything.
+
+    The hash of published images is taken when it is asked for, and then the folder is looked at: it must show
+    the dataset's own images, told by their size and labels.
 
     Args:
         kinds: Names of corruptions.
         severities: From 1 to 5.
         folder: A published set in its layout; None makes the images here.
+        dataset: What the images are of.
+        clean: Number of examples to those images before they were corrupted.
 
     Raises:
-        BenchError: If a kind or severity is unknown, or the folder holds no published set.
+        BenchError: If a kind or severity is unknown.
     """
     chosen = KINDS if kinds is None else tuple(dict.fromkeys(kinds))
     for kind in chosen:
@@ -34,7 +48,7 @@ def wanted(kinds: Iterable[str] | None, severities: Iterable[int] | None, folder
     for level in levels:
         if level not in SEVERITIES:
             raise BenchError(f"severity must be from 1 to 5, got {level}")
-    return Corruptions(chosen, levels, None if folder is None else partial(_hash, folder))
+    return Corruptions(chosen, levels, None if folder is None else partial(_hash, folder, dataset, clean))
 
 
 def read(folder: Path, cell: Cell) -> LabelledImages:
@@ -45,8 +59,24 @@ def read(folder: Path, cell: Cell) -> LabelledImages:
     return _read(folder, done.name, int(done.settings["severity"]), cell.examples)
 
 
-def _hash(folder: Path, kind: str, severity: int, examples: int) -> str:
-    return _read(folder, kind, severity, examples).sha256
+def _hash(
+    folder: Path,
+    dataset: str,
+    clean: Callable[[int], LabelledImages],
+    kind: str,
+    severity: int,
+    examples: int,
+) -> str:
+    found, shape = _read(folder, kind, severity, examples), known_dataset(dataset).shape
+    if found.images.shape[1:] != shape:
+        size, wanted = ("x".join(map(str, sizes)) for sizes in (found.images.shape[1:], shape))
+        raise BenchError(f"{folder} holds images of {size}, those of {dataset} are {wanted}")
+    if not np.array_equal(found.labels, clean(examples).labels):
+        raise BenchError(
+            f"the labels in {folder} are not those of the first {examples} images of {dataset}: "
+            "is it another set, or incomplete?"
+        )
+    return found.sha256
 
 
 def _read(folder: Path, kind: str, severity: int, examples: int) -> LabelledImages:

@@ -1,14 +1,14 @@
 """Datasets: ordered images with known hashes, without torch.
 
-The first 1,000 test images of the small datasets come with the package. More of them, and the training
-images, come from a local folder or a download; ImageNet from a local folder alone.
+The first 1,000 test images of Fashion-MNIST and CIFAR-10 come with the package. More of them, the training
+images and CIFAR-100 come from a local folder or a download; ImageNet from a local folder alone.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -52,11 +52,8 @@ class Dataset:
     """(h, w, c)"""
     classes: tuple[str, ...]
     sizes: dict[Split, int]
-
-    @property
-    def embedded(self) -> int:
-        """Test images that come with the package, the first ones."""
-        return EMBEDDED if self.torchvision else 0
+    embedded: int = field(default=0, kw_only=True)
+    """Test images that come with the package, the first ones."""
 
 
 DATASETS: dict[str, Dataset] = {
@@ -77,12 +74,21 @@ DATASETS: dict[str, Dataset] = {
             "Ankle boot",
         ),
         sizes={"train": 60_000, "test": 10_000},
+        embedded=EMBEDDED,
     ),
     "cifar10": Dataset(
         name="cifar10",
         torchvision="CIFAR10",
         shape=(32, 32, 3),
         classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+        sizes={"train": 50_000, "test": 10_000},
+        embedded=EMBEDDED,
+    ),
+    "cifar100": Dataset(
+        name="cifar100",
+        torchvision="CIFAR100",
+        shape=(32, 32, 3),
+        classes=tuple(map(str, range(100))),
         sizes={"train": 50_000, "test": 10_000},
     ),
     "imagenet": Dataset(
@@ -102,13 +108,19 @@ def dataset(name: str) -> Dataset:
     return DATASETS[name]
 
 
-def evaluation_images(name: str, examples: int, data_dir: Path | None = None) -> LabelledImages:
+def evaluation_images(
+    name: str,
+    examples: int,
+    data_dir: Path | None = None,
+    preparation: imagenet.Preparation = imagenet.PREDIFY,
+) -> LabelledImages:
     """Return the first `examples` test images: the embedded ones where they suffice.
 
     Args:
         name: A key of DATASETS.
         examples: How many, at least 1.
         data_dir: Where to look for more; by default the environment variable BENCH_DATA_DIR.
+        preparation: How photographs of ImageNet are resized and cut.
 
     Raises:
         BenchError: If the dataset is unknown or smaller, or if its images are nowhere to be had.
@@ -117,7 +129,7 @@ def evaluation_images(name: str, examples: int, data_dir: Path | None = None) ->
     if not 1 <= examples <= known.sizes["test"]:
         raise BenchError(f"{name} has {known.sizes['test']} test images, cannot take {examples}")
     if known.torchvision is None:
-        return LabelledImages(*imagenet.read(_folder(data_dir), examples))
+        return LabelledImages(*imagenet.read(_folder(data_dir), examples, preparation))
     found = _embedded(known) if examples <= known.embedded else _full(known, "test", data_dir)
     return LabelledImages(found.images[:examples], found.labels[:examples])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import zoo
 from bench import corrupted, data, devices, models, robustbench, suites
 from bench.errors import BenchError
+from bench.imagenet import Preparation
 from bench.models import Candidate
 from bench.progress import Progress
 from reports.cell import Cell, Identity
@@ -81,7 +82,7 @@ def candidate_of(
     if model.startswith(robustbench.PREFIX):
         if iterations:
             raise BenchError(f"{model} has no feedback, so iterations must be 0, got {iterations}")
-        return robustbench.from_robustbench(model, dataset)
+        return robustbench.from_robustbench(model, dataset, data_dir=data_dir)
     if ":" in model and model not in zoo.ENTRIES:
         return models.from_file(model, dataset, iterations)
     if model in zoo.ENTRIES:
@@ -121,6 +122,7 @@ def _plan(
     involved: dict[Identity, Candidate] = {}
     for candidate in candidates:
         sizes = _sizes(options, candidate, is_gpu)
+        clean = partial(_clean, options, candidate)
         sources = _sources(candidate, suites.named(options.suite))
         for known in (candidate, *sources):
             involved[known.scored.identity] = known
@@ -129,10 +131,12 @@ def _plan(
             sources=tuple(source.scored for source in sources),
             dataset=candidate.dataset,
             sizes=sizes,
-            data_hash=partial(_data_hash, candidate.dataset, options.data_dir),
+            data_hash=partial(_hash, clean),
             seed=options.seed,
             backend=options.backend,
-            corruptions=corrupted.wanted(options.corruptions, options.severities, options.corrupted_data),
+            corruptions=corrupted.wanted(
+                options.corruptions, options.severities, options.corrupted_data, candidate.dataset, clean
+            ),
         )
         cells += suites.plan(options.suite, request)
     return cells, involved
@@ -175,7 +179,7 @@ def _run_pending(
 ) -> None:
     from bench.runner import Runner
 
-    runner = Runner(involved, partial(_shown, options), _machine(options, device), store, progress)
+    runner = Runner(involved, partial(_shown, options, involved), _machine(options, device), store, progress)
     # Another run may have finished some of them since.
     runner.run(_pending(pending, store))
 
@@ -196,7 +200,7 @@ def _pictures(
     for candidate in candidates:
         cells = [cell for cell in evaluation.cells if cell.identity == candidate.scored.identity]
         if not any(cell.key in failed for cell in cells):
-            images = partial(_shown, options)
+            images = partial(_shown, options, {candidate.scored.identity: candidate})
             drawn.append(draw(candidate, cells, images, _machine(options, device), store.folder))
     return tuple(drawn)
 
@@ -208,17 +212,23 @@ def _machine(options: Options, device: torch.device) -> devices.Machine:
     return devices.Machine(device, batch_size, torch.float32)
 
 
-def _shown(options: Options, cell: Cell) -> data.LabelledImages:
+def _shown(options: Options, candidates: Mapping[Identity, Candidate], cell: Cell) -> data.LabelledImages:
     """Return the images that a cell starts from."""
     if cell.perturbation and cell.perturbation.backend == "official" and options.corrupted_data:
         return corrupted.read(options.corrupted_data, cell)
-    return _images(cell.dataset, cell.examples, options.data_dir)
+    return _clean(options, candidates[cell.identity], cell.examples)
 
 
-def _data_hash(dataset: str, data_dir: Path | None, examples: int) -> str:
-    return _images(dataset, examples, data_dir).sha256
+def _hash(clean: Callable[[int], data.LabelledImages], examples: int) -> str:
+    return clean(examples).sha256
+
+
+def _clean(options: Options, candidate: Candidate, examples: int) -> data.LabelledImages:
+    return _images(candidate.dataset, examples, options.data_dir, candidate.preparation)
 
 
 @cache
-def _images(dataset: str, examples: int, data_dir: Path | None) -> data.LabelledImages:
-    return data.evaluation_images(dataset, examples, data_dir)
+def _images(
+    dataset: str, examples: int, data_dir: Path | None, preparation: Preparation
+) -> data.LabelledImages:
+    return data.evaluation_images(dataset, examples, data_dir, preparation)

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import zoo
+from bench.data import Dataset
 from bench.data import dataset as known_dataset
 from bench.errors import BenchError, UnknownName
+from bench.imagenet import PREDIFY, Preparation
 from bench.suites import Scored
 from reports.cell import ModelSettings, canonical
 from zoo.checkpoint import build, locate, read_into
@@ -36,6 +38,8 @@ class Candidate:
     """Name or file name of its weights."""
     load: Callable[[], FeedbackModel]
     """Returns it on the CPU in evaluation mode."""
+    preparation: Preparation = PREDIFY
+    """How it wants photographs of ImageNet."""
 
 
 def from_zoo(name: str, checkpoint: str | None = None, iterations: int | None = None) -> Candidate:
@@ -113,6 +117,7 @@ def from_object(
     name: str | None = None,
     iterations: int | None = None,
     code_hash: str = "",
+    preparation: Preparation = PREDIFY,
 ) -> Candidate:
     """Return a model that is already made: a module from images in [0, 1] to logits, or one with `unroll`.
 
@@ -123,6 +128,7 @@ def from_object(
         name: Its name in records and tables; by default that of its class.
         iterations: Feedback iterations to evaluate it with; by default its attribute `iterations`, or 0.
         code_hash: Hash of its source, mixed into its identity.
+        preparation: How it wants photographs of ImageNet.
 
     Raises:
         BenchError: If it is not a module, or does not keep to the protocol on two images.
@@ -139,9 +145,11 @@ def from_object(
     model: Any = network if isinstance(network, FeedbackModel) else Plain(network).eval()
     if iterations is None:
         iterations = int(getattr(network, "iterations", 0))
-    passes = _count_passes(model, name, dataset, iterations)
+    known = known_dataset(dataset)
+    shape = preparation.shape if known.torchvision is None else known.shape
+    passes = _count_passes(model, name, known, shape, iterations)
     scored = Scored(name, state_hash(network, code_hash), passes - 1, settings_of(network))
-    return Candidate(scored, name, dataset, "own", lambda: model)
+    return Candidate(scored, name, dataset, "own", lambda: model, preparation)
 
 
 def settings_of(network: nn.Module) -> ModelSettings:
@@ -182,12 +190,14 @@ def state_hash(network: nn.Module, code_hash: str = "") -> str:
     return digest.hexdigest()
 
 
-def _count_passes(model: FeedbackModel, name: str, dataset: str, iterations: int) -> int:
+def _count_passes(
+    model: FeedbackModel, name: str, dataset: Dataset, shape: tuple[int, int, int], iterations: int
+) -> int:
     """Try the model on two grey images and return how many logits it unrolls to."""
     import torch
 
-    height, width, channels = known_dataset(dataset).shape
-    classes = len(known_dataset(dataset).classes)
+    height, width, channels = shape
+    classes = len(dataset.classes)
     parameter = (
         next(iter(model.parameters()), torch.zeros(())) if isinstance(model, torch.nn.Module) else None
     )
@@ -197,7 +207,9 @@ def _count_passes(model: FeedbackModel, name: str, dataset: str, iterations: int
         with torch.no_grad():
             logits = model.unroll(probe, iterations)
     except Exception as error:
-        raise BenchError(f"{name} fails on images of {dataset}: {type(error).__name__}: {error}") from error
+        raise BenchError(
+            f"{name} fails on images of {dataset.name}: {type(error).__name__}: {error}"
+        ) from error
     passes = {1, iterations + 1}
     if logits.ndim != 3 or logits.shape[0] not in passes or tuple(logits.shape[1:]) != (2, classes):
         wanted = f"({iterations + 1}, 2, {classes})"

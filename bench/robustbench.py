@@ -6,18 +6,18 @@ import os
 import pickle
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from bench import compat
-from bench.data import DATASETS
+from bench import compat, data
 from bench.errors import BenchError, UnknownName
+from bench.imagenet import PREDIFY, Preparation
 from bench.models import Candidate, from_object
 
 if TYPE_CHECKING:
     from torch import nn
 
 PREFIX = "robustbench:"
-DEFAULT_DATASET, DEFAULT_THREAT = "cifar10", "Linf"
+PARTS = ("RobustBench dataset", "threat model", "RobustBench model")
 
 
 class Listed(NamedTuple):
@@ -34,52 +34,97 @@ class Listed(NamedTuple):
         return "/".join(self)
 
 
-def from_robustbench(spec: str, dataset: str | None = None, folder: Path | None = None) -> Candidate:
+def from_robustbench(
+    spec: str, dataset: str | None = None, folder: Path | None = None, data_dir: Path | None = None
+) -> Candidate:
     """Return a model of RobustBench's zoo; its weights are downloaded unless they are in the folder.
 
     Args:
-        spec: "robustbench:NAME" for CIFAR-10 and Linf, or "robustbench:DATASET/THREAT/NAME".
-        dataset: What the caller takes its classes for, if he says.
+        spec: "robustbench:NAME", or "robustbench:DATASET/THREAT/NAME" where several models have the name.
+        dataset: What the caller takes its classes for, if he says; it may tell models of one name apart.
         folder: Where weights lie as DATASET/THREAT/NAME.pt; by default the environment variable
             BENCH_ROBUSTBENCH_DIR, or a folder of the user's cache.
+        data_dir: Where a dataset lies that must be there before weights are fetched.
 
     Raises:
-        BenchError: If robustbench cannot be imported, or the model is unknown, cannot be fetched or loaded,
-            or classifies what we have no images of.
+        BenchError: If robustbench cannot be imported, if the model is unknown, ambiguous or of another
+            dataset, if it cannot be fetched or loaded, or if its images must be put somewhere first.
+    """
+    listed = find(spec, dataset)
+    data.require(listed.dataset, data_dir)
+    network = _load(listed, folder or _default_folder())
+    name, preparation = PREFIX + listed.path, preparation_of(listed)
+    candidate = from_object(network, listed.dataset, name, 0, preparation=preparation)
+    return replace(candidate, label=_label(listed), checkpoint="robustbench")
+
+
+def every() -> list[Listed]:
+    """Return the whole zoo, in RobustBench's order.
+
+    Raises:
+        BenchError: If robustbench cannot be imported.
     """
     compat.enable_robustbench()
-    listed = find(spec)
-    if dataset not in (None, listed.dataset):
-        raise BenchError(f"{spec} classifies {listed.dataset}, not {dataset}")
-    if listed.dataset not in DATASETS:
-        raise UnknownName("dataset", listed.dataset, DATASETS)
-    network = _load(listed, folder or _default_folder())
-    candidate = from_object(network, listed.dataset, PREFIX + listed.path, 0)
-    return replace(candidate, label=listed.name, checkpoint="robustbench")
+    from robustbench.model_zoo import model_dicts
+
+    return [
+        Listed(dataset.value, threat.value, name)
+        for dataset, threats in model_dicts.items()
+        for threat, names in threats.items()
+        for name in names
+    ]
 
 
-def find(spec: str) -> Listed:
+def find(spec: str, dataset: str | None = None) -> Listed:
     """Return the model that "robustbench:..." names.
 
     Raises:
         UnknownName: If there is no such dataset, threat model or model.
+        BenchError: If several models have the name, or if it is none of the dataset's.
     """
-    from robustbench.model_zoo import model_dicts
-
     parts = spec.removeprefix(PREFIX).split("/")
     if len(parts) not in (1, 3):
         raise BenchError(f"{spec!r} must be {PREFIX}NAME or {PREFIX}DATASET/THREAT/NAME")
-    dataset, threat = parts[:2] if len(parts) == 3 else (DEFAULT_DATASET, DEFAULT_THREAT)
-    threats = _named("RobustBench dataset", dataset, {key.value: known for key, known in model_dicts.items()})
-    names = _named("threat model", threat, {key.value: known for key, known in threats.items()})
-    _named("RobustBench model", parts[-1], names)
-    return Listed(dataset, threat, parts[-1])
+    found = every()
+    for position, part in enumerate(parts, 3 - len(parts)):
+        known = {listed[position] for listed in found}
+        if part not in known:
+            raise UnknownName(PARTS[position], part, known)
+        found = [listed for listed in found if listed[position] == part]
+    fitting = [listed for listed in found if dataset in (None, listed.dataset)]
+    if not fitting:
+        theirs = " or ".join(dict.fromkeys(listed.dataset for listed in found))
+        raise BenchError(f"{spec} classifies {theirs}, not {dataset}")
+    if len(fitting) > 1:
+        places = ", ".join(f"{listed.dataset}/{listed.threat}" for listed in fitting)
+        raise BenchError(f"{spec} is in {places}: choose one, as in {PREFIX}{fitting[0].path}")
+    return fitting[0]
 
 
-def _named(kind: str, name: str, known: dict[str, Any]) -> dict[Any, Any]:
-    if name not in known:
-        raise UnknownName(kind, name, known)
-    return known[name]
+def preparation_of(listed: Listed) -> Preparation:
+    """Return how RobustBench resizes and cuts photographs for a model; other images it leaves alone."""
+    if listed.dataset != "imagenet":
+        return PREDIFY
+    from robustbench.data import get_preprocessing
+    from robustbench.model_zoo.enums import BenchmarkDataset, ThreatModel
+    from torchvision.transforms import CenterCrop, InterpolationMode, Resize
+
+    made = get_preprocessing(BenchmarkDataset(listed.dataset), ThreatModel(listed.threat), listed.name, None)
+    preparation = Preparation(resize=None, crop=None)
+    for step in made.transforms:
+        if isinstance(step, Resize):
+            size = step.size if isinstance(step.size, int) else tuple(step.size)
+            is_bicubic = step.interpolation is InterpolationMode.BICUBIC
+            preparation = replace(preparation, resize=size, is_bicubic=is_bicubic)
+        elif isinstance(step, CenterCrop):
+            preparation = replace(preparation, crop=step.size[0])
+    return preparation
+
+
+def _label(listed: Listed) -> str:
+    """Return its name in tables, with the threat model where that tells it from others of its dataset."""
+    namesakes = [other for other in every() if (other.dataset, other.name) == (listed.dataset, listed.name)]
+    return listed.name if len(namesakes) == 1 else f"{listed.name} ({listed.threat})"
 
 
 def _load(listed: Listed, folder: Path) -> nn.Module:
@@ -93,10 +138,24 @@ def _load(listed: Listed, folder: Path) -> nn.Module:
         # Whatever its downloader and its many architectures raise; the user can mend the file or the network.
         reason = " ".join(str(error).split())[:300]
         raise BenchError(
-            f"cannot load {listed.path} of RobustBench: {type(error).__name__}: {reason}; its weights belong "
-            f"into {folder / listed.path}.pt, where they are downloaded to if there is a network"
+            f"cannot load {listed.path} of RobustBench: {type(error).__name__}: {reason}; "
+            + _remedy(listed, folder)
         ) from error
     return network
+
+
+def _remedy(listed: Listed, folder: Path) -> str:
+    """Return where RobustBench looks for the weights of a model."""
+    from robustbench.model_zoo import model_dicts
+    from robustbench.model_zoo.enums import BenchmarkDataset, ThreatModel
+
+    known = model_dicts[BenchmarkDataset(listed.dataset)][ThreatModel(listed.threat)][listed.name]
+    if not (source := known["gdrive_id"]):
+        # None for weights of timm, "" for those of torchvision.
+        return "its weights come through timm or torchvision, which need a network or their cache"
+    file = f"{folder / listed.path}.pt"
+    files = f"{file}_m0.pt to _m{len(source) - 1}.pt" if isinstance(source, list) else file
+    return f"its weights belong into {files}, where they are downloaded to if there is a network"
 
 
 def _default_folder() -> Path:

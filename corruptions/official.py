@@ -111,7 +111,10 @@ class ImageNetC:
         return tuple(sorted(self._homes))
 
     def files(self, name: str, severity: int) -> list[Path]:
-        """Return the images of one corruption at one severity, by class and then by name.
+        """Return the images of one corruption at one severity, in the order of their file names.
+
+        That is the official order of ImageNet's validation images, whose classes are mixed, so that a few of
+        them are of many classes and the same as a few clean ones.
 
         Raises:
             FileNotFoundError: If they are not there.
@@ -130,9 +133,10 @@ class ImageNetC:
         found = [
             (path, label)
             for label, home in enumerate(classes)
-            for path in sorted(home.iterdir())
+            for path in home.iterdir()
             if path.suffix.lower() in (".jpeg", ".jpg", ".png")
         ]
+        found.sort(key=lambda pair: (pair[0].name, pair[1]))
         if not found:
             raise FileNotFoundError(f"{folder} holds no images in class folders")
         return [path for path, _ in found], [label for _, label in found]

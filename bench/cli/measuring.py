@@ -67,7 +67,7 @@ if TYPE_CHECKING:
 @click.option(
     "--corrupted-data",
     type=click.Path(path_type=Path),
-    help="Folder of CIFAR-10-C as published, shown instead of images made here.",
+    help="Folder of CIFAR-10-C, CIFAR-100-C or ImageNet-C as published, shown instead of images made here.",
 )
 @click.option(
     "--data-dir", type=click.Path(path_type=Path), help="Folder with more than the embedded images."
@@ -143,9 +143,12 @@ def card(results: tuple[Path, ...], card_file: Path) -> None:
 
 
 @click.command("list")
-@click.argument("kind", type=click.Choice(["models", "suites", "attacks", "datasets", "tables", "figures"]))
+@click.argument(
+    "kind",
+    type=click.Choice(["models", "suites", "attacks", "datasets", "tables", "figures", "robustbench"]),
+)
 def list_(kind: str) -> None:
-    """List models, suites, attacks, datasets, tables or figures.
+    """List models, suites, attacks, datasets, tables, figures or the models of RobustBench.
 
     \b
     Example:

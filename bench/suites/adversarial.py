@@ -18,7 +18,12 @@ from bench.suites.request import Request, Sizes, Suite
 from reports.cell import Cell, Perturbation
 
 GPU_SIZES = Sizes(1000, 1000)
-CPU_SIZES = {"fashion_mnist": Sizes(200, 8), "cifar10": Sizes(32, 2), "imagenet": Sizes(8, 1)}
+CPU_SIZES = {
+    "fashion_mnist": Sizes(200, 8),
+    "cifar10": Sizes(32, 2),
+    "cifar100": Sizes(32, 2),
+    "imagenet": Sizes(8, 1),
+}
 """Chosen so that the adversarial suite takes under 2 and 6 minutes on two cores."""
 CNNF_PAPER_SIZES = {"fashion_mnist": Sizes(1000, 1000), "cifar10": Sizes(1000, 640)}
 """SPSA on as many as the authors: theirs are ten batches of a shuffled loader, ours the first images."""

@@ -48,6 +48,17 @@ def noise(request: Request, epsilon: float) -> Perturbation:
     return Perturbation(kind="attack", name="noise", backend="native", settings=settings)
 
 
+def square(request: Request, epsilon: float, queries: int) -> Perturbation:
+    """Return Square; native, whatever the backend of the attacks."""
+    settings: dict[str, Setting] = {
+        "norm": "linf",
+        "epsilon": epsilon,
+        "queries": queries,
+        "initial_share": 0.8,
+    }
+    return Perturbation(kind="attack", name="square", backend="native", settings=settings)
+
+
 def plain_network(dataset: str) -> tuple[str, ...]:
     """Return the source of a suite's only transfer attack, where the zoo has one."""
     return (TRANSFER_SOURCES[dataset],) if dataset in TRANSFER_SOURCES else ()

@@ -13,7 +13,7 @@ from bench.suites.request import Request, Sizes, Suite
 from reports.cell import Cell
 
 GPU_SIZES = Sizes(1000)
-CPU_SIZES = {"fashion_mnist": Sizes(500), "cifar10": Sizes(32), "imagenet": Sizes(4)}
+CPU_SIZES = {"fashion_mnist": Sizes(500), "cifar10": Sizes(32), "cifar100": Sizes(32), "imagenet": Sizes(4)}
 
 
 def _consistency(suite: str, request: Request) -> Iterator[Cell]:

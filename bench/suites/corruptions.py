@@ -10,7 +10,7 @@ from bench.suites.protocols import SEVERITY_TABLES
 from bench.suites.request import Request, Sizes, Suite
 from reports.cell import Cell, Perturbation
 
-CPU_SIZES = {"fashion_mnist": Sizes(500), "cifar10": Sizes(64), "imagenet": Sizes(16)}
+CPU_SIZES = {"fashion_mnist": Sizes(500), "cifar10": Sizes(64), "cifar100": Sizes(64), "imagenet": Sizes(16)}
 GPU_SIZES = Sizes(1000)
 
 

@@ -10,7 +10,7 @@ from bench.suites.request import Request, Sizes, Suite
 from reports.cell import Cell
 
 GPU_SIZES = Sizes(1000)
-CPU_SIZES = {"fashion_mnist": Sizes(32), "cifar10": Sizes(4), "imagenet": Sizes(2)}
+CPU_SIZES = {"fashion_mnist": Sizes(32), "cifar10": Sizes(4), "cifar100": Sizes(4), "imagenet": Sizes(2)}
 
 
 def _epsilons(suite: str, request: Request) -> Iterator[Cell]:

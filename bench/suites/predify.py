@@ -119,8 +119,8 @@ def _suite(name: str, summary: str, part: Part, on_cpu: dict[str, Sizes]) -> Sui
     )
 
 
-_MANY = {"fashion_mnist": Sizes(500), "cifar10": Sizes(200), "imagenet": Sizes(32)}
-_FEW = {"fashion_mnist": Sizes(64), "cifar10": Sizes(32), "imagenet": Sizes(4)}
+_MANY = {"fashion_mnist": Sizes(500), "cifar10": Sizes(200), "cifar100": Sizes(200), "imagenet": Sizes(32)}
+_FEW = {"fashion_mnist": Sizes(64), "cifar10": Sizes(32), "cifar100": Sizes(32), "imagenet": Sizes(4)}
 
 SUITES = (
     _suite("predify-paper", "the experiments of the Predify paper, after every iteration", _paper, _FEW),

@@ -23,9 +23,10 @@ class Protocol:
 STRICT = {
     "fashion_mnist": Protocol(epsilon=0.1, pgd_step_size=0.0355),
     "cifar10": Protocol(epsilon=8 / 255, pgd_step_size=2.55 / 255),
+    "cifar100": Protocol(epsilon=8 / 255, pgd_step_size=2.55 / 255),
     "imagenet": Protocol(epsilon=4 / 255, pgd_step_size=1.275 / 255),
 }
-"""Of ImageNet RobustBench's epsilon, with steps in the proportion of CIFAR-10's."""
+"""Of CIFAR-100 and ImageNet RobustBench's epsilon, with steps in the proportion of CIFAR-10's."""
 CNNF_PAPER = {
     "fashion_mnist": Protocol(epsilon=0.2 / 2, pgd_step_size=0.071 / 2),
     "cifar10": Protocol(epsilon=0.063 / 2, pgd_step_size=0.02 / 2),
@@ -46,8 +47,9 @@ REACH = 2.5
 
 PREDIFY_SIGMAS = (0.25, 0.5, 0.75, 1.0, 2.0)
 """Gaussian noise of Choksi et al., added after normalisation, as here in units of `PIXEL_DEVIATIONS`."""
-PIXEL_DEVIATIONS = {"fashion_mnist": 0.3530, "cifar10": 0.2507, "imagenet": 0.2260}
-"""Standard deviation of the training images' pixels, of CIFAR-10 the mean over channels."""
+PIXEL_DEVIATIONS = {"fashion_mnist": 0.3530, "cifar10": 0.2507, "cifar100": 0.2666, "imagenet": 0.2260}
+"""Standard deviation of the training images' pixels, of colour images the mean over channels; of CIFAR-100
+that by which RobustBench's networks are normalised (0.2673, 0.2564, 0.2762)."""
 PREDIFY_STEPS = 20
 PREDIFY_RELATIVE_STEP = 2.5 / 20
 """Step over epsilon; the authors' scripts have 100 steps of 2.5 / 100, and files named after 20."""
@@ -57,6 +59,7 @@ PREDIFY_ATTACKED_ITERATIONS = (0, 2, 4, 6, 8)
 PREDIFY_EPSILONS = {
     "fashion_mnist": (0.02, 0.05, 0.1),
     "cifar10": (1 / 255, 2 / 255, 4 / 255),
+    "cifar100": (1 / 255, 2 / 255, 4 / 255),
     "imagenet": (1 / 255, 2 / 255, 4 / 255),
 }
 """Theirs reach from 0.3 to 1.0, where nothing is left to see of an image."""
@@ -68,6 +71,8 @@ VERDICT_LADDER = (0.5, 2.0)
 VERDICT_EPSILONS = (0.5, 1.0)
 """Radii at which nothing can be robust: from 0.5 on, every image may become the same grey one."""
 VERDICT_SPSA_SAMPLES = 32
+VERDICT_QUERIES = 200
+"""Of Square, which jumps across the ball where SPSA looks at slopes nearby."""
 VERDICT_INSPECTED = 16
 """Images on which gradients and repetitions are looked at."""
 TRANSFER_STEPS = 10
@@ -77,6 +82,7 @@ MOMENTUM_DECAY = 1.0
 EPSILONS = {
     "fashion_mnist": tuple(round(0.02 * k, 2) for k in range(1, 11)),
     "cifar10": tuple(level / 255 for level in range(2, 17, 2)),
+    "cifar100": tuple(level / 255 for level in range(2, 17, 2)),
     "imagenet": tuple(level / 255 for level in (0.5, 1, 2, 4, 8)),
 }
 """Radii of the curves against epsilon, beside the clean images at 0."""
@@ -85,7 +91,12 @@ CONSISTENCY_KINDS = ("gaussian_noise", "defocus_blur", "fog")
 CONSISTENCY_SEVERITY = 3
 """The corruptions on which self-consistency is looked at: a noise, a blur and a weather."""
 
-SEVERITY_TABLES = {"fashion_mnist": "fashion", "cifar10": "cifar", "imagenet": "imagenet"}
+SEVERITY_TABLES = {
+    "fashion_mnist": "fashion",
+    "cifar10": "cifar",
+    "cifar100": "cifar",
+    "imagenet": "imagenet",
+}
 """The severity table of `corruptions` that suits the images of a dataset."""
 
 TRANSFER_SOURCES = {"fashion_mnist": "cnn_fmnist", "cifar10": "cnn_cifar"}

@@ -11,7 +11,7 @@ from bench.suites.request import Request, Sizes, Suite
 from reports.cell import Cell, Perturbation, Setting
 
 GPU_SIZES = Sizes(1000)
-CPU_SIZES = {"fashion_mnist": Sizes(200), "cifar10": Sizes(32), "imagenet": Sizes(4)}
+CPU_SIZES = {"fashion_mnist": Sizes(200), "cifar10": Sizes(32), "cifar100": Sizes(32), "imagenet": Sizes(4)}
 
 
 def _transfer(suite: str, request: Request) -> Iterator[Cell]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.suites.cells import cell_of, noise, pgd, plain_network, scored_cells, spsa
+from bench.suites.cells import cell_of, noise, pgd, plain_network, scored_cells, spsa, square
 from bench.suites.protocols import (
     REACH,
     SPSA_STEPS,
     VERDICT_EPSILONS,
     VERDICT_INSPECTED,
     VERDICT_LADDER,
+    VERDICT_QUERIES,
     VERDICT_RESTARTS,
     VERDICT_SPSA_SAMPLES,
     VERDICT_STEPS,
@@ -19,7 +20,12 @@ from bench.suites.request import Request, Sizes, Suite
 from reports.cell import Cell, Perturbation, Target
 
 GPU_SIZES = Sizes(1000, 100)
-CPU_SIZES = {"fashion_mnist": Sizes(200, 16), "cifar10": Sizes(48, 8), "imagenet": Sizes(4, 1)}
+CPU_SIZES = {
+    "fashion_mnist": Sizes(200, 16),
+    "cifar10": Sizes(48, 8),
+    "cifar100": Sizes(48, 8),
+    "imagenet": Sizes(4, 1),
+}
 
 
 def _verdict(suite: str, request: Request) -> Iterator[Cell]:
@@ -35,6 +41,9 @@ def _verdict(suite: str, request: Request) -> Iterator[Cell]:
     for target in _informed(request):
         for attack in _informed_attacks(request):
             yield from scored_cells(suite, request, examples, attack, target, request.scored)
+    search = square(request, epsilon, VERDICT_QUERIES)
+    for target in _informed(request):
+        yield from scored_cells(suite, request, examples, search, target, request.scored)
     gradient_free = spsa(request, epsilon, REACH * epsilon / SPSA_STEPS, VERDICT_SPSA_SAMPLES)
     for target in _informed(request):
         yield from scored_cells(suite, request, few, gradient_free, target, request.scored)

@@ -93,6 +93,24 @@ def test_a_run_on_published_images(published: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("cnnf_fmnist", "holds images of 32x32x3, those of fashion_mnist are 28x28x1"),
+        ("cnn_cifar", "are not those of the first 2 images of cifar10: is it another set, or incomplete?"),
+    ],
+)
+def test_a_set_of_another_dataset_is_told(model: str, message: str, published: Path, tmp_path: Path) -> None:
+    """Images of another size, or labels that are not the dataset's, would give numbers without a meaning."""
+    np.save(published / "labels.npy", np.zeros(50_000, np.uint8))
+    options = ["--model", model, "--suite", "corruptions", "--corruptions", "fog", "--examples", "2"]
+    done = call("run", *options, "--corrupted-data", published, "--results", tmp_path / "r")
+
+    assert done.exit_code == 2
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--corruptions", "fogg"], "unknown corruption 'fogg'; did you mean 'fog'?"),

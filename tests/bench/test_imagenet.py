@@ -64,6 +64,30 @@ def test_images_are_cut_as_torchvision_cuts_them(validation: Path) -> None:
     assert np.array_equal(found.images[0], np.asarray(cut(Image.open(path))))
 
 
+@pytest.mark.parametrize("size", [(500, 375), (285, 290), (100, 287), (256, 256)])
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (imagenet.Preparation(None, 288), [transforms.CenterCrop(288)]),
+        (
+            imagenet.Preparation(256, 224, is_bicubic=True),
+            [
+                transforms.Resize(256, transforms.InterpolationMode.BICUBIC),
+                transforms.CenterCrop(224),
+            ],
+        ),
+        (imagenet.Preparation((224, 200), None), [transforms.Resize([224, 200])]),
+    ],
+)
+def test_preparations_are_torchvisions(ours: imagenet.Preparation, theirs: list, size) -> None:
+    """Resized or not, cut or filled with black, to the pixel."""
+    levels = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    made = np.asarray(ours.apply(Image.fromarray(levels)))
+
+    assert np.array_equal(made, np.asarray(transforms.Compose(theirs)(Image.fromarray(levels))))
+    assert made.shape == ours.shape
+
+
 def test_a_folder_that_is_no_imagenet_says_what_to_put_there(tmp_path: Path) -> None:
     """One line before anything is downloaded."""
     shown = CliRunner().invoke(main, ["run", "--model", "pvgg16", "--data-dir", str(tmp_path)])

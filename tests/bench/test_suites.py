@@ -34,7 +34,7 @@ def planned(suite: str, dataset: str = "cifar10", iterations: int = 2) -> list[C
 def test_cells_spell_out_every_setting(suite: str, dataset: str) -> None:
     """A changed default of an attack can never hide behind an unchanged key."""
     if suite == "cnnf-paper" and dataset not in CNNF_PAPER:
-        with pytest.raises(BenchError, match="no settings for imagenet"):
+        with pytest.raises(BenchError, match=f"no settings for {dataset}"):
             planned(suite, dataset)
         return
     for cell in planned(suite, dataset):

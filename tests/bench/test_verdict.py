@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from bench import data, evaluation, models, suites
+from bench import data, evaluation, models
 from bench.progress import SilentProgress
 from reports.records import Store
 from reports.verdict import Check, verdict_of
@@ -35,7 +35,7 @@ class Broken(nn.Module):
 @pytest.fixture(autouse=True)
 def _no_transfer(monkeypatch) -> None:
     """Attacking another network costs more than all the rest; tests/reports has the check."""
-    monkeypatch.setattr(suites, "TRANSFER_SOURCES", {})
+    monkeypatch.setattr("bench.suites.cells.TRANSFER_SOURCES", {})
 
 
 @cache
@@ -97,6 +97,26 @@ class Switching(Broken):
         return super().forward(images)
 
 
+class Turned(Broken):
+    """Close to the images that it knows, the slope of every pixel points the wrong way between jumps.
+
+    Autograd tells the truth about it, and so do finite differences of any length below a jump. Far from its
+    images the network is honest.
+    """
+
+    WIDTH = 0.125
+
+    def __init__(self) -> None:
+        super().__init__(before=self.turned)
+        found = data.evaluation_images("fashion_mnist", 64)
+        self.register_buffer("known", torch.from_numpy(found.images).flatten(1) / 255)
+
+    def turned(self, images):
+        is_near = torch.cdist(images.detach().flatten(1), self.known.to(images), p=torch.inf).amin(1) < 0.3
+        middle = (images / self.WIDTH).round() * self.WIDTH
+        return torch.where(is_near[:, None, None, None], middle - (images - middle), images)
+
+
 class Majority:
     """Answers by memory of the batch: the first image decides for all."""
 
@@ -154,6 +174,20 @@ def test_known_bad_models_are_caught(defect: str, tmp_path: Path) -> None:
     assert expected <= failed(run(make(), tmp_path))
 
 
+def test_only_square_sees_slopes_that_point_the_wrong_way(tmp_path: Path) -> None:
+    """PGD, its steps, restarts and SPSA are all led astray; without Square's records no check fails."""
+    checks = run(Turned(), tmp_path)
+    records = Store(tmp_path).read()
+    standing = {r.cell.perturbation.name: r.correct for r in records if r.cell.perturbation}
+    blind = [r for r in records if not r.cell.perturbation or r.cell.perturbation.name != "square"]
+    without = {check.name: check for check in verdict_of(blind, Store(tmp_path))}
+
+    assert failed(checks) == {"gradient-free", "per example"}
+    assert standing["square"] < standing["spsa"] == EXAMPLES
+    assert failed(without) == set()
+    assert without["gradient-free"].finding.status == "pass"
+
+
 def test_an_honest_undefended_model_raises_no_alarm(tmp_path: Path) -> None:
     """Every check passes but those it does not allow, and next to nothing stands in twice the ball."""
     checks = run(Broken(), tmp_path)
@@ -164,6 +198,9 @@ def test_an_honest_undefended_model_raises_no_alarm(tmp_path: Path) -> None:
     }
 
     assert failed(checks) == set()
-    assert {name for name, check in checks.items() if check.finding.status == "not run"} == {"other targets"}
+    assert {name for name, check in checks.items() if check.finding.status == "not run"} == {
+        "other targets",
+        "transfer",
+    }
     assert standing[0.2] <= 2
     assert standing[0.5] == standing[1.0] == 0

@@ -67,6 +67,14 @@ def test_imagenet_labels_are_the_classes_in_order(imagenet: Path) -> None:
     assert torch.allclose(means, torch.tensor([[0.0, 80, 0], [100, 80, 60]]), atol=3)
 
 
+def test_imagenet_comes_in_the_order_of_its_names(imagenet: Path) -> None:
+    """As the clean images do, whose classes are mixed: the first few are not all of one class."""
+    files = ImageNetC(imagenet).files("glass_blur", 1)
+
+    assert [file.name[-6] for file in files] == ["0", "0", "1", "1"]
+    assert ImageNetC(imagenet).read("glass_blur", 1, range(3))[1].tolist() == [0, 1, 0]
+
+
 def test_the_folder_tells_which_set_it_is(cifar: Path) -> None:
     """A folder with labels.npy is CIFAR-C."""
     assert isinstance(open_official(cifar), CifarC)
