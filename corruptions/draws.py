@@ -27,7 +27,8 @@ WORDS_PER_BLOCK = 4
 
 
 @functools.cache
-def _normal_quantiles(device: torch.device) -> Float[Tensor, " words"]:
+def normal_quantiles(device: torch.device) -> Float[Tensor, " words"]:
+    """Return the normal number that each 16-bit word stands for."""
     middles = (torch.arange(WORD, dtype=torch.float64) + 0.5) / WORD
     # Rounded, so that another math library's last digit cannot show.
     quantiles: Tensor = torch.special.ndtri(middles).mul(4096).round().div(4096)
@@ -88,7 +89,7 @@ class Draws:
 
     def normal(self, *shape: int) -> Float[Tensor, "n ..."]:
         """Draw standard normal numbers."""
-        return self.pick(_normal_quantiles(self._device), *shape)
+        return self.pick(normal_quantiles(self._device), *shape)
 
     def uniform(self, *shape: int) -> Float[Tensor, "n ..."]:
         """Draw from (0, 1): the middles of 2**16 equal steps."""
