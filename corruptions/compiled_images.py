@@ -39,30 +39,6 @@ def add_pairs(
 
 
 @compile_loop
-def add_steps(
-    start: int, stop: int, images: np.ndarray, offsets: np.ndarray, weights: np.ndarray, total: np.ndarray
-) -> None:
-    """Write the sum of readings of flat planes [n, c, size] times their weights to `total`.
-
-    `offsets` int64 [n, steps] says where each image's readings begin. An even number of steps.
-    """
-    length = total.shape[2]
-    for image in range(start, stop):
-        for channel in range(images.shape[1]):
-            flat = images[image, channel]
-            for first in range(0, length, BLOCK):
-                target = total[image, channel, first : first + BLOCK]
-                size = len(target)
-                target[:] = 0
-                for step in range(0, len(weights), 2):
-                    one = flat[first + offsets[image, step] :][:size]
-                    two = flat[first + offsets[image, step + 1] :][:size]
-                    near, far = weights[step], weights[step + 1]
-                    for place in range(size):
-                        target[place] = (target[place] + one[place] * near) + two[place] * far
-
-
-@compile_loop
 def sample(
     start: int,
     stop: int,

@@ -104,14 +104,6 @@ class Shifts:
 
     def add_steps(self, down: np.ndarray, right: np.ndarray, weights: np.ndarray) -> Float[Tensor, "n c h w"]:
         """Return the sum of readings times their weights; every image has its own [n, steps]."""
-        if compiled.is_used(self._padded.device):
-            # Two steps are added at a time.
-            odd = (0, len(weights) % 2)
-            offsets = np.pad(self._offsets(down, right), ((0, 0), odd))
-            factors, total = np.pad(weights.astype(np.float32), odd), self._empty()
-            images = self._padded.flatten(2)
-            compiled.run(compiled_images.add_steps, len(images), images, offsets, factors, total)
-            return self.crop(total)
         total = torch.zeros_like(self.read(0, 0))
         for row, column, weight in zip(down.T, right.T, weights.tolist(), strict=True):
             bounds = np.flatnonzero(np.diff(row) | np.diff(column)) + 1
