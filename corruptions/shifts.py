@@ -19,9 +19,16 @@ def border_index(positions: Tensor, size: int, border: Border) -> Tensor:
     """Return the index inside 0..size-1 that each position, inside or out, stands for."""
     if border == "nearest":
         return positions.clamp(0, size - 1)
-    period = 2 * size if border == "reflect" else 2 * size - 2
-    folded = positions.remainder(period)
-    return torch.minimum(folded, period - folded - (1 if border == "reflect" else 0))
+    if border == "reflect":
+        return reflect_index(positions, size)
+    folded = positions.remainder(2 * size - 2)
+    return torch.minimum(folded, 2 * size - 2 - folded)
+
+
+def reflect_index(positions: Tensor, size: int | Tensor) -> Tensor:
+    """Do as `border_index` for `reflect`; the size may be a tensor that broadcasts."""
+    folded = positions.remainder(2 * size)
+    return torch.minimum(folded, 2 * size - folded - 1)
 
 
 def pad(
