@@ -111,6 +111,16 @@ def look_up(start: int, stop: int, words: np.ndarray, table: np.ndarray, picked:
 
 
 @compile_loop
+def count_steps(
+    start: int, stop: int, words: np.ndarray, step: np.float32, first: np.float32, counted: np.ndarray
+) -> None:
+    """Replace 16-bit words [n, ...] by the first number and as many steps as they say."""
+    for row in range(start, stop):
+        for place in range(words.shape[1]):
+            counted[row, place] = np.float32(words[row, place]) * step + first
+
+
+@compile_loop
 def to_levels(start: int, stop: int, images: np.ndarray, levels: np.ndarray) -> None:
     """Round numbers in [0, 1] to whole levels, halves to even."""
     # In a float32 of this size the last bit is 1, so adding it rounds.

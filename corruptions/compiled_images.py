@@ -39,55 +39,6 @@ def add_pairs(
 
 
 @compile_loop
-def sample(
-    start: int,
-    stop: int,
-    images: np.ndarray,
-    rows: np.ndarray,
-    columns: np.ndarray,
-    is_edge: int,
-    result: np.ndarray,
-) -> None:
-    """Read images [n, c, h w] at fractional rows and columns [n, h, w], linearly.
-
-    The image is mirrored at the edge of its outermost pixels or, with `is_edge` 0, at their centre.
-    """
-    channels = images.shape[1]
-    height, width = rows.shape[1:]
-    places = np.empty((4, width), np.uint32)
-    shares = np.empty((2, width), np.float32)
-    for image in range(start, stop):
-        for row in range(height):
-            for column in range(width):
-                y, x = rows[image, row, column], columns[image, row, column]
-                top, left = np.floor(y), np.floor(x)
-                shares[0, column], shares[1, column] = y - top, x - left
-                upper = _fold(np.int32(top), height, is_edge) * width
-                lower = _fold(np.int32(top) + 1, height, is_edge) * width
-                near = _fold(np.int32(left), width, is_edge)
-                far = _fold(np.int32(left) + 1, width, is_edge)
-                places[0, column], places[1, column] = upper + near, upper + far
-                places[2, column], places[3, column] = lower + near, lower + far
-            for channel in range(channels):
-                flat = images[image, channel]
-                target = result[image, channel, row]
-                for column in range(width):
-                    right = shares[1, column]
-                    one, two = flat[places[0, column]], flat[places[1, column]]
-                    three, four = flat[places[2, column]], flat[places[3, column]]
-                    first, second = (two - one) * right + one, (four - three) * right + three
-                    target[column] = (second - first) * shares[0, column] + first
-
-
-@inline_loop
-def _fold(position: Any, size: int, is_edge: int) -> Any:
-    """Mirror a position less than one size outside; farther ones go to the edge."""
-    inside = max(position, -position - is_edge)
-    inside = min(inside, 2 * (size - 1) + is_edge - inside)
-    return max(inside, 0)
-
-
-@compile_loop
 def copy_neighbours(start: int, stop: int, words: np.ndarray, reach: int, source: np.ndarray) -> None:
     """Overwrite every inner pixel by a near one, from the last to the first, as published.
 

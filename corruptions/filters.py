@@ -168,12 +168,6 @@ def bilinear_sample(
     """Read every plane at fractional positions, one grid of them per image."""
     count, channels, height, width = planes.shape
     flat = planes.flatten(2)
-    if compiled.is_used(planes.device):
-        result = torch.empty_like(planes)
-        grids = (grid.expand(count, height, width) for grid in (rows, columns))
-        is_edge = int(border == "reflect")
-        compiled.run(compiled_images.sample, count, flat, *grids, is_edge, result)
-        return result
     top, left = rows.floor(), columns.floor()
     down, right = (rows - top).flatten(1)[:, None], (columns - left).flatten(1)[:, None]
     lines = [_fold(top + offset, height, border).mul_(width) for offset in (0, 1)]
