@@ -111,6 +111,16 @@ def look_up(start: int, stop: int, words: np.ndarray, table: np.ndarray, picked:
 
 
 @compile_loop
+def count_steps(
+    start: int, stop: int, words: np.ndarray, step: np.float32, first: np.float32, counted: np.ndarray
+) -> None:
+    """Replace 16-bit words [n, ...] by the first number and as many steps as they say."""
+    for row in range(start, stop):
+        for place in range(words.shape[1]):
+            counted[row, place] = np.float32(words[row, place]) * step + first
+
+
+@compile_loop
 def to_levels(start: int, stop: int, images: np.ndarray, levels: np.ndarray) -> None:
     """Round numbers in [0, 1] to whole levels, halves to even."""
     # In a float32 of this size the last bit is 1, so adding it rounds.
@@ -128,30 +138,3 @@ def from_levels(start: int, stop: int, levels: np.ndarray, slack: float, images:
             level = levels[row, place] + slack
             level = min(max(level, np.float32(0)), np.float32(255))
             images[row, place] = np.float32(np.int32(level)) / np.float32(255)
-
-
-@compile_loop
-def poisson(
-    start: int,
-    stop: int,
-    words: np.ndarray,
-    levels: np.ndarray,
-    accept: np.ndarray,
-    alias: np.ndarray,
-    scale: float,
-    counts: np.ndarray,
-) -> None:
-    """Draw Poisson counts by alias tables [256 * columns] and 32-bit words, as levels."""
-    columns = len(accept) // 256
-    bits = 0
-    while 1 << bits < columns:
-        bits += 1
-    for row in range(start, stop):
-        for place in range(words.shape[1]):
-            word = words[row, place]
-            column = word & np.int32(columns - 1)
-            cell = np.uint32(levels[row, place]) * np.uint32(columns) + np.uint32(column)
-            is_kept = (word >> np.int32(bits)) < accept[cell]
-            # Arithmetic instead of a branch, which a random condition makes slow.
-            count = alias[cell] + (column - alias[cell]) * np.int32(is_kept)
-            counts[row, place] = np.float32(count) * scale

@@ -9,10 +9,10 @@ import functools
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
-from corruptions import compiled, compiled_images, jpeg
+from corruptions import compiled, compiled_images, compiled_warps, jpeg
 from corruptions.draws import Draws
 from corruptions.filters import bilinear_sample, gaussian_filter
 from corruptions.tables import Table
@@ -60,36 +60,52 @@ def elastic_transform(levels: Levels, setting: tuple[float, float, float], draws
     """Move three corners of a square at random, then displace every pixel by a smooth random field."""
     height, width = levels.shape[-2:]
     strength, smoothness, corner = (value * min(height, width) for value in setting)
-    rows, columns = _affine_positions(draws.uniform(3, 2).mul_(2).sub_(1).mul_(corner), height, width)
-    warped = bilinear_sample(levels, rows, columns, "mirror")
+    warped = _warp(levels, _affine_matrices(draws.signed(3, 2).mul_(corner), height, width))
     if strength == 0:
         return warped
-    field = draws.uniform(2, height, width).mul_(2).sub_(1)
+    field = draws.signed(2, height, width)
     if smoothness:
         field = gaussian_filter(field, smoothness, "reflect", truncate=3.0)
-    field = field * strength
-    grid_rows = torch.arange(height, device=levels.device)[:, None] + field[:, 1]
-    grid_columns = torch.arange(width, device=levels.device) + field[:, 0]
-    return bilinear_sample(warped, grid_rows, grid_columns, "reflect")
+    return _displace(warped, field, strength)
 
 
-def _affine_positions(
-    moves: Float[Tensor, "n 3 2"], height: int, width: int
-) -> tuple[Float[Tensor, "n h w"], Float[Tensor, "n h w"]]:
-    """Return where every pixel is read when three corners move, to 1/32 of a pixel as OpenCV does."""
+def _affine_matrices(moves: Float[Tensor, "n 3 2"], height: int, width: int) -> Float64[Tensor, "n 3 2"]:
+    """Return what maps (column, row, 1) to the place to read when three corners move."""
     centre, reach = np.array([height // 2, width // 2]), min(height, width) // 3
     corners = torch.from_numpy(centre + reach * np.array([[1, 1], [1, -1], [-1, -1]])).double()
     moved = corners + moves.cpu().double()
     homogeneous = torch.cat([moved, torch.ones_like(moved[..., :1])], 2)
-    matrix = torch.linalg.solve(homogeneous, corners.expand_as(moved))
-    matrix = torch.linalg.solve(homogeneous, corners.expand_as(moved)).to(moves.device)[..., None, None]
-    x = torch.arange(width, dtype=torch.float64, device=moves.device)
-    y = torch.arange(height, dtype=torch.float64, device=moves.device)[:, None]
+    return torch.linalg.solve(homogeneous, corners.expand_as(moved))
+
+
+def _warp(levels: Levels, matrices: Float64[Tensor, "n 3 2"]) -> Levels:
+    """Read where the matrices say, to 1/32 of a pixel as OpenCV does."""
+    if compiled.is_used(levels.device):
+        result = torch.empty_like(levels)
+        compiled.run(compiled_warps.warp, len(levels), levels, matrices, result)
+        return result
+    height, width = levels.shape[-2:]
+    matrix = matrices.to(levels.device)[..., None, None]
+    x = torch.arange(width, dtype=torch.float64, device=levels.device)
+    y = torch.arange(height, dtype=torch.float64, device=levels.device)[:, None]
     columns, rows = (
         (matrix[:, 1, axis] * y + matrix[:, 2, axis] + matrix[:, 0, axis] * x).mul_(32).round_().div_(32)
         for axis in (0, 1)
     )
-    return rows.float(), columns.float()
+    return bilinear_sample(levels, rows.float(), columns.float(), "mirror")
+
+
+def _displace(levels: Levels, field: Float[Tensor, "n 2 h w"], strength: float) -> Levels:
+    """Read `strength` times the field to the right and down of each pixel."""
+    if compiled.is_used(levels.device):
+        result = torch.empty_like(levels)
+        compiled.run(compiled_warps.displace, len(levels), levels, field, strength, result)
+        return result
+    height, width = levels.shape[-2:]
+    field = field * strength
+    rows = torch.arange(height, device=levels.device)[:, None] + field[:, 1]
+    columns = torch.arange(width, device=levels.device) + field[:, 0]
+    return bilinear_sample(levels, rows, columns, "reflect")
 
 
 PIXELATE: Table[float] = {

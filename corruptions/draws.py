@@ -27,7 +27,8 @@ WORDS_PER_BLOCK = 4
 
 
 @functools.cache
-def _normal_quantiles(device: torch.device) -> Float[Tensor, " words"]:
+def normal_quantiles(device: torch.device) -> Float[Tensor, " words"]:
+    """Return the normal number that each 16-bit word stands for."""
     middles = (torch.arange(WORD, dtype=torch.float64) + 0.5) / WORD
     # Rounded, so that another math library's last digit cannot show.
     quantiles: Tensor = torch.special.ndtri(middles).mul(4096).round().div(4096)
@@ -88,11 +89,24 @@ class Draws:
 
     def normal(self, *shape: int) -> Float[Tensor, "n ..."]:
         """Draw standard normal numbers."""
-        return self.pick(_normal_quantiles(self._device), *shape)
+        return self.pick(normal_quantiles(self._device), *shape)
 
     def uniform(self, *shape: int) -> Float[Tensor, "n ..."]:
         """Draw from (0, 1): the middles of 2**16 equal steps."""
-        return self.words(*shape).float().add_(0.5).div_(WORD)
+        return self._steps(1 / WORD, 0.5 / WORD, *shape)
+
+    def signed(self, *shape: int) -> Float[Tensor, "n ..."]:
+        """Draw from (-1, 1): the middles of 2**16 equal steps."""
+        return self._steps(2 / WORD, 1 / WORD - 1, *shape)
+
+    def _steps(self, step: float, first: float, *shape: int) -> Float[Tensor, "n ..."]:
+        """Draw one of 2**16 numbers; neither product nor sum needs rounding."""
+        if not compiled.is_used(self._device):
+            return self.words(*shape).float().mul_(step).add_(first)
+        raw = self._raw(int(np.prod(shape)), 16)
+        drawn = torch.empty(raw.shape)
+        compiled.run(compiled.count_steps, len(self), raw, np.float32(step), np.float32(first), drawn)
+        return drawn.view(len(self), *shape)
 
     def integers(self, below: int, *shape: int) -> Int[Tensor, "n ..."]:
         """Draw integers from 0 to `below` - 1, an int32 tensor; `below` is at most 2**15."""

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from corruptions import compiled, compiled_images
+from corruptions import compiled, compiled_filters, compiled_images
 from corruptions.shifts import Border, Shifts, border_index
 
 EXACT = 2**15
@@ -117,20 +117,28 @@ def motion_filter(
         sigma: Standard deviation of the weights, in pixels.
         angles: In degrees; 0 looks right, 90 down.
     """
-    steps = np.arange(2 * radius + 1)
-    weights = np.exp(-(steps**2) / (2 * sigma**2))
-    weights = exact_weights(weights / weights.sum())
-    length = int(np.flatnonzero(weights)[-1]) + 1
-    turned = np.deg2rad(angles)[:, None]
-    down, right = np.ceil(steps[:length] * np.stack([np.sin(turned), np.cos(turned)]) - 0.5).astype(np.int64)
-    margins = [int(np.abs(moves).max()) for moves in (down, right)]
+    weights = _falling_weights(radius, sigma)
+    steps, turned = np.arange(len(weights)), np.deg2rad(angles)[:, None]
+    down, right = np.ceil(steps * np.stack([np.sin(turned), np.cos(turned)]) - 0.5).astype(np.int64)
     if compiled.is_used(levels.device):
-        return Shifts(levels, margins[0], margins[1], "nearest").add_steps(down, right, weights[:length])
+        result, units = torch.empty_like(levels), (weights * EXACT).astype(np.int16)
+        compiled.run(compiled_filters.add_steps, len(levels), levels, down, right, units, result)
+        return result
+    margins = [int(np.abs(moves).max()) for moves in (down, right)]
     # Images of neighbouring angles, whose steps fall on the same pixels, go together.
     order = np.argsort(angles, kind="stable")
     index = torch.from_numpy(order).to(levels.device)
     shifts = Shifts(levels.index_select(0, index), margins[0], margins[1], "nearest")
-    return shifts.add_steps(down[order], right[order], weights[:length]).index_select(0, index.argsort())
+    return shifts.add_steps(down[order], right[order], weights).index_select(0, index.argsort())
+
+
+@functools.cache
+def _falling_weights(radius: int, sigma: float) -> np.ndarray:
+    """Return the exact weights of half a Gaussian; zeros make their number a multiple of four."""
+    weights = np.exp(-(np.arange(2 * radius + 1) ** 2) / (2 * sigma**2))
+    weights = exact_weights(weights / weights.sum())
+    length = int(np.flatnonzero(weights)[-1]) + 1
+    return np.pad(weights[:length], (0, -length % 4))
 
 
 def interpolate_rows(planes: Float[Tensor, "n c h w"], positions: np.ndarray) -> Float[Tensor, "n c H w"]:
@@ -160,12 +168,6 @@ def bilinear_sample(
     """Read every plane at fractional positions, one grid of them per image."""
     count, channels, height, width = planes.shape
     flat = planes.flatten(2)
-    if compiled.is_used(planes.device):
-        result = torch.empty_like(planes)
-        grids = (grid.expand(count, height, width) for grid in (rows, columns))
-        is_edge = int(border == "reflect")
-        compiled.run(compiled_images.sample, count, flat, *grids, is_edge, result)
-        return result
     top, left = rows.floor(), columns.floor()
     down, right = (rows - top).flatten(1)[:, None], (columns - left).flatten(1)[:, None]
     lines = [_fold(top + offset, height, border).mul_(width) for offset in (0, 1)]

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from corruptions import compiled
-from corruptions.draws import WORD, Draws
+from corruptions import compiled, compiled_noise
+from corruptions.draws import WORD, Draws, normal_quantiles
 from corruptions.tables import Table
 
 Levels = Float[Tensor, "n c h w"]
@@ -33,7 +35,22 @@ GAUSSIAN_NOISE: Table[float] = {
 
 def gaussian_noise(levels: Levels, setting: float, draws: Draws) -> Levels:
     """Add the same normal noise everywhere."""
+    if compiled.is_used(levels.device):
+        return _pass(compiled_noise.add, levels, draws, _normals(255 * setting))
     return draws.normal(*levels.shape[1:]).mul_(255 * setting).add_(levels)
+
+
+def _pass(kernel: Callable[..., None], levels: Levels, draws: Draws, *tables: Any) -> Levels:
+    """Return levels [n, c, h, w] with noise from a kernel that takes 16 random bits for each."""
+    result, words = torch.empty_like(levels), draws.short_words(*levels.shape[1:])
+    flat = (values.reshape(len(levels), -1) for values in (words, levels, result))
+    compiled.run(kernel, len(levels), *flat, *tables)
+    return result
+
+
+@functools.lru_cache(maxsize=16)
+def _normals(deviation: float) -> Float[Tensor, " words"]:
+    return normal_quantiles(torch.device("cpu")) * deviation
 
 
 SHOT_NOISE: Table[float] = {
@@ -52,7 +69,7 @@ def shot_noise(levels: Levels, setting: float, draws: Draws) -> Levels:
         words = draws.long_words(*levels.shape[1:]).flatten(1)
         counts, scale = torch.empty_like(levels), np.float32(255 / setting)
         flat = levels.flatten(1)
-        compiled.run(compiled.poisson, len(flat), words, flat, accept, alias, scale, counts.flatten(1))
+        compiled.run(compiled_noise.poisson, len(flat), words, flat, accept, alias, scale, counts.flatten(1))
         return counts
     words = draws.long_words(*levels.shape[1:]).flatten()
     column = words.bitwise_and(columns - 1)
@@ -110,6 +127,8 @@ IMPULSE_NOISE: Table[float] = {
 
 def impulse_noise(levels: Levels, setting: float, draws: Draws) -> Levels:
     """Turn a fraction of the values, half of them each, to black and to white."""
+    if compiled.is_used(levels.device):
+        return _pass(compiled_noise.add_spikes, levels, draws, round(setting / 2 * WORD))
     return draws.pick(_spikes(setting, levels.device), *levels.shape[1:]).add_(levels)
 
 
@@ -133,4 +152,6 @@ SPECKLE_NOISE: Table[float] = {
 
 def speckle_noise(levels: Levels, setting: float, draws: Draws) -> Levels:
     """Add normal noise in proportion to the level."""
+    if compiled.is_used(levels.device):
+        return _pass(compiled_noise.add_scaled, levels, draws, _normals(setting))
     return draws.normal(*levels.shape[1:]).mul_(setting).mul_(levels).add_(levels)

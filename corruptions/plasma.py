@@ -18,7 +18,7 @@ def plasma(size: int, decay: float, draws: Draws) -> Float[Tensor, "n size size"
         decay: How much smaller the random part is after every halving; its square counts, as published.
         draws: The random numbers; `size`**2 - 1 per image are used.
     """
-    noise = draws.uniform(size * size).mul_(2).sub_(1)
+    noise = draws.signed(size * size)
     heights = torch.empty(len(noise), size, size, device=noise.device)
     if compiled.is_used(noise.device):
         compiled.run(compiled_images.plasma, len(noise), noise, decay, heights)

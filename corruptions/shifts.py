@@ -19,9 +19,16 @@ def border_index(positions: Tensor, size: int, border: Border) -> Tensor:
     """Return the index inside 0..size-1 that each position, inside or out, stands for."""
     if border == "nearest":
         return positions.clamp(0, size - 1)
-    period = 2 * size if border == "reflect" else 2 * size - 2
-    folded = positions.remainder(period)
-    return torch.minimum(folded, period - folded - (1 if border == "reflect" else 0))
+    if border == "reflect":
+        return reflect_index(positions, size)
+    folded = positions.remainder(2 * size - 2)
+    return torch.minimum(folded, 2 * size - 2 - folded)
+
+
+def reflect_index(positions: Tensor, size: int | Tensor) -> Tensor:
+    """Do as `border_index` for `reflect`; the size may be a tensor that broadcasts."""
+    folded = positions.remainder(2 * size)
+    return torch.minimum(folded, 2 * size - folded - 1)
 
 
 def pad(
@@ -104,14 +111,6 @@ class Shifts:
 
     def add_steps(self, down: np.ndarray, right: np.ndarray, weights: np.ndarray) -> Float[Tensor, "n c h w"]:
         """Return the sum of readings times their weights; every image has its own [n, steps]."""
-        if compiled.is_used(self._padded.device):
-            # Two steps are added at a time.
-            odd = (0, len(weights) % 2)
-            offsets = np.pad(self._offsets(down, right), ((0, 0), odd))
-            factors, total = np.pad(weights.astype(np.float32), odd), self._empty()
-            images = self._padded.flatten(2)
-            compiled.run(compiled_images.add_steps, len(images), images, offsets, factors, total)
-            return self.crop(total)
         total = torch.zeros_like(self.read(0, 0))
         for row, column, weight in zip(down.T, right.T, weights.tolist(), strict=True):
             bounds = np.flatnonzero(np.diff(row) | np.diff(column)) + 1

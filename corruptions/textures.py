@@ -100,5 +100,5 @@ def read(folder: str) -> tuple[Texture, ...]:
     loaded = []
     for path in paths[:PUBLISHED]:
         with Image.open(path) as image:
-            loaded.append(torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1))
+            loaded.append(torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).contiguous())
     return tuple(loaded)

@@ -6,19 +6,20 @@ flakes and drops fit 28 pixels, but for brightness, which is MNIST-C's.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from corruptions import textures, water
+from corruptions import compiled, compiled_weather, textures, water
 from corruptions.draws import Draws
 from corruptions.filters import gaussian_filter, interpolate_rows, motion_filter, zoom_positions
 from corruptions.plasma import plasma
-from corruptions.shifts import border_index
+from corruptions.shifts import reflect_index
 from corruptions.tables import Table
 
 Levels = Float[Tensor, "n c h w"]
@@ -80,6 +81,10 @@ def snow(levels: Levels, setting: Snow, draws: Draws) -> Levels:
     flakes = specks.mul_((specks >= setting.threshold).float()).clamp_(0, 1).mul_(255).floor_()
     angles = draws.angles(-135.0, -45.0)
     flakes = motion_filter(flakes, setting.radius, setting.sigma, angles).round_()
+    if compiled.is_used(levels.device):
+        result = torch.empty_like(levels)
+        compiled.run(compiled_weather.add_snow, len(levels), levels, flakes, setting.kept, result)
+        return result
     whitened = torch.maximum(levels, _luma(levels).mul(1.5).add_(127.5)).mul_(1 - setting.kept)
     return (levels * setting.kept).add_(whitened).add_(flakes).add_(flakes.flip(2, 3))
 
@@ -121,24 +126,38 @@ def frost(
     textures are made by `corruptions.textures`; results differ between the two.
     """
     bank = textures.made() if frost_dir is None else textures.read(str(frost_dir))
-    channels, height, width = levels.shape[1:]
-    choices = draws.integers(len(bank), 1)[:, 0].tolist()
-    starts = draws.uniform(2).cpu().double().numpy()
+    choices = draws.integers(len(bank), 1)[:, 0].cpu()
+    rows, columns = _ice_places(bank, choices, setting.stride, levels.shape[2:], draws)
+    if compiled.is_used(levels.device):
+        result, textures_used = torch.empty_like(levels), tuple(texture.numpy() for texture in bank)
+        arguments = (choices, textures_used, rows, columns, (setting.image, setting.texture), result)
+        compiled.run(compiled_weather.add_ice, len(levels), levels, *arguments)
+        return result
     ice = torch.empty_like(levels)
-    for image, choice, (down, right) in zip(ice, choices, starts, strict=True):
-        texture = bank[choice][
-            :, setting.stride // 2 :: setting.stride, setting.stride // 2 :: setting.stride
-        ]
-        top, left = (
-            int(down * max(1, texture.shape[1] - height)),
-            int(right * max(1, texture.shape[2] - width)),
-        )
-        # A texture smaller than the image goes on as its own mirror image.
-        rows = border_index(torch.arange(top, top + height), texture.shape[1], "reflect")
-        columns = border_index(torch.arange(left, left + width), texture.shape[2], "reflect")
-        part = texture.index_select(1, rows).index_select(2, columns).float()
-        image.copy_(part if channels == 3 else _luma(part[None])[0])
+    for image, choice, lines, places in zip(ice, choices.tolist(), rows, columns, strict=True):
+        part = bank[choice].index_select(1, lines).index_select(2, places).float()
+        image.copy_(part if len(image) == 3 else _luma(part[None])[0])
     return (levels * setting.image).add_(ice.mul_(setting.texture))
+
+
+def _ice_places(
+    bank: tuple[textures.Texture, ...],
+    choices: Int[Tensor, " n"],
+    stride: int,
+    size: Sequence[int],
+    draws: Draws,
+) -> list[Int[Tensor, "n side"]]:
+    """Return the rows and the columns of its texture that each image shows, every `stride`th."""
+    starts = draws.uniform(2).cpu().double()
+    result = []
+    for axis in (0, 1):
+        lengths = torch.tensor([-(-(texture.shape[1 + axis] - stride // 2) // stride) for texture in bank])
+        length = lengths[choices.long()]
+        first = (starts[:, axis] * (length - size[axis]).clamp(min=1)).long()
+        # A texture smaller than the image goes on as its own mirror image.
+        positions = first[:, None] + torch.arange(size[axis])
+        result.append(reflect_index(positions, length[:, None]) * stride + stride // 2)
+    return result
 
 
 FOG: Table[tuple[float, float]] = {
