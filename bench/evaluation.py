@@ -77,7 +77,7 @@ def candidate_of(
     if not isinstance(model, str):
         if dataset is None:
             raise BenchError("name the dataset of the model")
-        return models.from_object(model, dataset, iterations=iterations)
+        return models.from_memory(model, dataset, iterations)
     if model.startswith(robustbench.PREFIX):
         if iterations:
             raise BenchError(f"{model} has no feedback, so iterations must be 0, got {iterations}")
