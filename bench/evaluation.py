@@ -135,13 +135,23 @@ def _plan(
             corruptions=corrupted.wanted(options.corruptions, options.severities, options.corrupted_data),
         )
         cells += suites.plan(options.suite, request)
+    if _chooses_in_vain(options, cells):
+        raise BenchError(f"the suite {options.suite} shows no corruptions: leave out what chooses them")
     return cells, involved
+
+
+def _chooses_in_vain(options: Options, cells: Sequence[Cell]) -> bool:
+    """Tell whether corruptions were chosen for cells none of which is corrupted."""
+    chosen = (options.corruptions, options.severities, options.corrupted_data) != (None, None, None)
+    return chosen and not any(c.perturbation and c.perturbation.kind == "corruption" for c in cells)
 
 
 def _sizes(options: Options, candidate: Candidate, is_gpu: bool) -> suites.Sizes:
     """Return the sizes asked for; SPSA uses no more examples than everything else."""
     usual = suites.default_sizes(options.suite, candidate.dataset, is_gpu, candidate.scored.iterations)
     examples = options.examples if options.examples is not None else usual.examples
+    if examples < 1:
+        raise BenchError(f"examples must be at least 1, got {examples}")
     few = options.spsa_examples if options.spsa_examples is not None else min(usual.spsa_examples, examples)
     if not 1 <= few <= examples:
         raise BenchError(f"SPSA must use from 1 to {examples} examples, got {few}")

@@ -219,6 +219,11 @@ def test_failing_cells_give_exit_code_1(tmp_path: Path) -> None:
             "unknown suite 'adversary'; did you mean 'adversarial'?",
         ),
         (["--model", "cnnf_fmnist", "--checkpoint", "best"], "has no checkpoint 'best'"),
+        (["--model", "cnnf_fmnist", "--examples", "0"], "examples must be at least 1, got 0"),
+        (
+            ["--model", "cnnf_fmnist", "--suite", "smoke", "--severities", "1"],
+            "the suite smoke shows no corruptions",
+        ),
         (["--model", "cnnf_fmnist", "--examples", "10001"], "has 10000 test images, cannot take 10001"),
         (
             ["--model", "cnnf_fmnist", "--examples", "5", "--spsa-examples", "6"],
