@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -171,17 +173,24 @@ def _full(known: Dataset, split: Split, data_dir: Path | None) -> LabelledImages
     expected = (known.sizes[split], *known.shape)
     if found.images.shape != expected or found.labels.shape != expected[:1]:
         raise BenchError(f"{known.name} ({split}) in {folder} has shape {found.images.shape}, not {expected}")
+    if found.labels.min() < 0 or found.labels.max() >= len(known.classes):
+        span = f"from {found.labels.min()} to {found.labels.max()}"
+        raise BenchError(
+            f"{known.name} ({split}) in {folder} has labels {span}, not 0 to {len(known.classes) - 1}"
+        )
     return found
 
 
 def _read_archive(path: Path) -> LabelledImages:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             images, labels = arrays["images"], arrays["labels"]
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, TypeError, KeyError, EOFError, BadZipFile, zlib.error) as error:
         raise BenchError(f"{path} is not an .npz file with images and labels: {error}") from error
     if images.dtype != np.uint8:
         raise BenchError(f"{path} must hold images as uint8, found {images.dtype}")
+    if labels.dtype.kind not in "iu":
+        raise BenchError(f"{path} must hold labels as whole numbers, found {labels.dtype}")
     return LabelledImages(images, labels.astype(np.int64))
 
 

@@ -78,7 +78,7 @@ def candidate_of(
     if not isinstance(model, str):
         if dataset is None:
             raise BenchError("name the dataset of the model")
-        return models.from_object(model, dataset, iterations=iterations)
+        return models.from_memory(model, dataset, iterations)
     if model.startswith(robustbench.PREFIX):
         if iterations:
             raise BenchError(f"{model} has no feedback, so iterations must be 0, got {iterations}")
@@ -139,13 +139,23 @@ def _plan(
             ),
         )
         cells += suites.plan(options.suite, request)
+    if _chooses_in_vain(options, cells):
+        raise BenchError(f"the suite {options.suite} shows no corruptions: leave out what chooses them")
     return cells, involved
+
+
+def _chooses_in_vain(options: Options, cells: Sequence[Cell]) -> bool:
+    """Tell whether corruptions were chosen for cells none of which is corrupted."""
+    chosen = (options.corruptions, options.severities, options.corrupted_data) != (None, None, None)
+    return chosen and not any(c.perturbation and c.perturbation.kind == "corruption" for c in cells)
 
 
 def _sizes(options: Options, candidate: Candidate, is_gpu: bool) -> suites.Sizes:
     """Return the sizes asked for; SPSA uses no more examples than everything else."""
     usual = suites.default_sizes(options.suite, candidate.dataset, is_gpu, candidate.scored.iterations)
     examples = options.examples if options.examples is not None else usual.examples
+    if examples < 1:
+        raise BenchError(f"examples must be at least 1, got {examples}")
     few = options.spsa_examples if options.spsa_examples is not None else min(usual.spsa_examples, examples)
     if not 1 <= few <= examples:
         raise BenchError(f"SPSA must use from 1 to {examples} examples, got {few}")

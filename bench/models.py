@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import importlib.util
 import json
+import operator
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +18,14 @@ import zoo
 from bench.data import Dataset
 from bench.data import dataset as known_dataset
 from bench.errors import BenchError, UnknownName
+from bench.identity import source_hash, state_hash
 from bench.imagenet import PREDIFY, Preparation
 from bench.suites import Scored
 from reports.cell import ModelSettings, canonical
 from zoo.checkpoint import build, locate, read_into
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from zoo.feedback import FeedbackModel
 
@@ -40,6 +44,9 @@ class Candidate:
     """Returns it on the CPU in evaluation mode."""
     preparation: Preparation = PREDIFY
     """How it wants photographs of ImageNet."""
+    takes_channels_last: bool = True
+    """Whether it can be shown images whose channels lie innermost, and have such weights; False for a network
+    that takes `view` of a feature."""
 
 
 def from_zoo(name: str, checkpoint: str | None = None, iterations: int | None = None) -> Candidate:
@@ -84,15 +91,31 @@ def from_file(spec: str, dataset: str | None, iterations: int | None = None) -> 
     if file.is_file() and dataset is None:
         raise BenchError(f"name the dataset of {spec!r} with --dataset")
     network = make_from_file(spec)
-    code_hash = hashlib.sha256(file.read_bytes()).hexdigest()
+    code_hash = hashlib.sha256(file.read_bytes()).hexdigest() + source_hash(network)
     return from_object(network, str(dataset), factory, iterations, code_hash)
+
+
+def from_memory(network: nn.Module, dataset: str, iterations: int | None = None) -> Candidate:
+    """Return a copy of a model of the caller's process, which stays as it is: its mode, device, gradients.
+
+    Raises:
+        BenchError: If it cannot be copied, or as `from_object`.
+    """
+    _require_module(network)
+    try:
+        twin = copy.deepcopy(network)
+    except (RuntimeError, TypeError) as error:
+        raise BenchError(f"{type(network).__name__} cannot be copied: {_line(error)}") from error
+    return from_object(twin, dataset, iterations=iterations, code_hash=source_hash(twin))
 
 
 def make_from_file(spec: str) -> nn.Module:
     """Return what a factory of a file makes, named as "path/to/file.py:factory"; the file is executed.
 
+    It may import the files beside it, as long as no installed package has their name.
+
     Raises:
-        BenchError: If the file or the factory is not there, or fails.
+        BenchError: If the file or the factory is not there, fails, or returns something else.
     """
     path, _, factory = spec.rpartition(":")
     file = Path(path)
@@ -104,10 +127,12 @@ def make_from_file(spec: str) -> nn.Module:
     module = importlib.util.module_from_spec(module_spec)
     sys.modules[module_spec.name] = module
     try:
-        module_spec.loader.exec_module(module)
-        network: nn.Module = getattr(module, factory)()
-    except Exception as error:
-        raise BenchError(f"{spec} cannot be made: {type(error).__name__}: {error}") from error
+        with _importable(file.resolve().parent):
+            module_spec.loader.exec_module(module)
+            network: nn.Module = getattr(module, factory)()
+    except (Exception, SystemExit) as error:
+        raise BenchError(f"{spec} cannot be made: {_line(error)}") from error
+    _require_module(network)
     return network
 
 
@@ -133,23 +158,22 @@ def from_object(
     Raises:
         BenchError: If it is not a module, or does not keep to the protocol on two images.
     """
-    from torch import nn
-
     from zoo.feedback import FeedbackModel
     from zoo.plain import Plain
 
-    if not isinstance(network, nn.Module):
-        raise BenchError(f"a model must be a torch.nn.Module, got {type(network).__name__}")
+    _require_module(network)
     name = name or type(network).__name__
     network.eval()
     model: Any = network if isinstance(network, FeedbackModel) else Plain(network).eval()
     if iterations is None:
-        iterations = int(getattr(network, "iterations", 0))
+        iterations = _own_iterations(network, name)
     known = known_dataset(dataset)
     shape = preparation.shape if known.torchvision is None else known.shape
-    passes = _count_passes(model, name, known, shape, iterations)
+    images = _grey(model, shape)
+    passes = _count_passes(model, name, known, images, iterations)
     scored = Scored(name, state_hash(network, code_hash), passes - 1, settings_of(network))
-    return Candidate(scored, name, dataset, "own", lambda: model, preparation)
+    takes_channels_last = _takes_channels_last(model, images, iterations)
+    return Candidate(scored, name, dataset, "own", lambda: model, preparation, takes_channels_last)
 
 
 def settings_of(network: nn.Module) -> ModelSettings:
@@ -179,37 +203,52 @@ def _settings(owner: str, settings: Mapping[str, object]) -> ModelSettings:
     return found
 
 
-def state_hash(network: nn.Module, code_hash: str = "") -> str:
-    """Return the SHA-256 of all parameters and buffers with their names, and of `code_hash`."""
+def _require_module(network: object) -> None:
+    from torch import nn
+
+    if not isinstance(network, nn.Module):
+        raise BenchError(f"a model must be a torch.nn.Module, got {type(network).__name__}")
+
+
+def _own_iterations(network: nn.Module, name: str) -> int:
+    found = getattr(network, "iterations", 0)
+    try:
+        iterations = operator.index(found)
+    except TypeError:
+        iterations = -1
+    if iterations < 0:
+        raise BenchError(f"the attribute iterations of {name} must be a whole number from 0, got {found!r}")
+    return iterations
+
+
+def _takes_channels_last(model: FeedbackModel, images: Tensor, iterations: int) -> bool:
+    """Tell whether a model answers with the channels innermost; one with `view` of a feature does not."""
     import torch
 
-    digest = hashlib.sha256(f"{type(network).__qualname__}:{code_hash}".encode())
-    for name, value in sorted(network.state_dict().items()):
-        digest.update(f"{name}:{value.dtype}:{tuple(value.shape)}".encode())
-        digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _count_passes(
-    model: FeedbackModel, name: str, dataset: Dataset, shape: tuple[int, int, int], iterations: int
-) -> int:
-    """Try the model on two grey images and return how many logits it unrolls to."""
-    import torch
-
-    height, width, channels = shape
-    classes = len(dataset.classes)
-    parameter = (
-        next(iter(model.parameters()), torch.zeros(())) if isinstance(model, torch.nn.Module) else None
-    )
-    probe = torch.full((2, channels, height, width), 0.5)
-    probe = probe if parameter is None else probe.to(parameter.device, parameter.dtype)
+    twin = copy.deepcopy(model)
+    if isinstance(twin, torch.nn.Module):
+        twin.to(memory_format=torch.channels_last)
     try:
         with torch.no_grad():
-            logits = model.unroll(probe, iterations)
+            twin.unroll(images.to(memory_format=torch.channels_last), iterations)
+    except Exception:
+        # Whatever a person's code raises: what fails in the usual layout too is told there.
+        return False
+    return True
+
+
+def _count_passes(model: FeedbackModel, name: str, dataset: Dataset, images: Tensor, iterations: int) -> int:
+    """Try the model on two images and return how many logits it unrolls to."""
+    import torch
+
+    classes = len(dataset.classes)
+    try:
+        with torch.no_grad():
+            logits = model.unroll(images, iterations)
     except Exception as error:
-        raise BenchError(
-            f"{name} fails on images of {dataset.name}: {type(error).__name__}: {error}"
-        ) from error
+        raise BenchError(f"{name} fails on images of {dataset.name}: {_line(error)}") from error
+    if not torch.is_tensor(logits):
+        raise BenchError(f"{name} must return logits as a tensor, got {type(logits).__name__}")
     passes = {1, iterations + 1}
     if logits.ndim != 3 or logits.shape[0] not in passes or tuple(logits.shape[1:]) != (2, classes):
         wanted = f"({iterations + 1}, 2, {classes})"
@@ -217,3 +256,27 @@ def _count_passes(
             f"{name} must return logits of shape {wanted} for 2 images, got {tuple(logits.shape)}"
         )
     return int(logits.shape[0])
+
+
+def _grey(model: FeedbackModel, shape: tuple[int, int, int]) -> Tensor:
+    """Return two grey images where the model is and of its type."""
+    import torch
+
+    height, width, channels = shape
+    images = torch.full((2, channels, height, width), 0.5)
+    parameter = next(iter(model.parameters()), None) if isinstance(model, torch.nn.Module) else None
+    return images if parameter is None else images.to(parameter.device, parameter.dtype)
+
+
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Let the files of a folder be imported, after everything that is installed: our own names are common."""
+    sys.path.append(str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -22,53 +22,17 @@ from torch import Tensor
 from bench import provenance
 from bench.devices import Machine
 from bench.examples import SHOWN, strip
+from bench.meter import Meter
 from bench.models import Candidate
 from bench.perturbing import Perturbed, perturber_of
 from bench.probes import PROBES, Observation
 from bench.progress import Progress
 from reports.cell import Cell, Identity
 from reports.records import Passes, Record, Store
-from zoo.feedback import FeedbackModel, Readout, Softenable
+from zoo.feedback import Readout
 
 Images = Float[Tensor, "n c h w"]
 Labels = Int[Tensor, " n"]
-
-
-@dataclass
-class Work:
-    """Passes through a model, in images times passes."""
-
-    forward: int = 0
-    backward: int = 0
-
-
-@dataclass
-class Meter:
-    """A model that counts the passes made through it."""
-
-    model: FeedbackModel
-    work: Work = field(default_factory=Work)
-
-    def unroll(self, images: Images, iterations: int) -> Float[Tensor, "t n k"]:
-        """Unroll the model and count; a pass whose gradient is wanted will also go backward."""
-        logits = self.model.unroll(images, iterations)
-        passes = logits.shape[0] * logits.shape[1]
-        self.work.forward += passes
-        if logits.requires_grad:
-            self.work.backward += passes
-        return logits
-
-    def softened(self) -> FeedbackModel:
-        """Return the model with softened gates, if it has any; its passes count here too."""
-        return Meter(self.model.softened(), self.work) if isinstance(self.model, Softenable) else self
-
-    def walk(self, images: Images, iterations: int) -> Iterator[Any]:
-        """Yield the steps of a model that shows them, and count."""
-        if not hasattr(self.model, "walk"):
-            raise TypeError("the model has no feedback to look into")
-        for step in self.model.walk(images, iterations):
-            self.work.forward += len(images)
-            yield step
 
 
 @dataclass
@@ -177,13 +141,15 @@ class Runner:
 
     def _model(self, identity: Identity) -> Meter:
         if identity not in self._models:
-            model = self.candidates[identity].load()
+            candidate = self.candidates[identity]
+            model = candidate.load()
             if isinstance(model, torch.nn.Module):
                 model.requires_grad_(False)
                 model.to(self.machine.device, self.machine.dtype)
-                # Convolutions of these sizes run up to twice as fast with the channels innermost.
-                model.to(memory_format=torch.channels_last)
-            self._models[identity] = Meter(model)
+                if candidate.takes_channels_last:
+                    # Convolutions of these sizes run up to twice as fast so.
+                    model.to(memory_format=torch.channels_last)
+            self._models[identity] = Meter(model, takes_channels_last=candidate.takes_channels_last)
         return self._models[identity]
 
     def _record(self, cell: Cell, measured: _Measurement, seconds: float) -> Record:

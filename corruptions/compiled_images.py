@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from corruptions.compiled import compile_loop, inline_loop
+from corruptions.compiled import compile_loop
 
 BLOCK = 2048
 """Values that are summed at a time, so that they stay in the nearest cache."""

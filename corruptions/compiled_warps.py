@@ -100,9 +100,7 @@ def warp(start: int, stop: int, images: np.ndarray, matrices: np.ndarray, result
                 shift = np.uint32(8 * channel)
                 for corner in range(4):
                     for place in range(width):
-                        corners[corner, place] = np.float32(
-                            np.int32((words[corner, place] >> shift) & _BYTE)
-                        )
+                        corners[corner, place] = np.float32(np.int32((words[corner, place] >> shift) & _BYTE))
                 _blend(corners, shares, result[image, channel, row])
 
 

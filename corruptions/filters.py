@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from corruptions import compiled, compiled_filters, compiled_images
+from corruptions import compiled, compiled_filters
 from corruptions.shifts import Border, Shifts, border_index
 
 EXACT = 2**15

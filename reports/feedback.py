@@ -235,7 +235,7 @@ def _questions(
 def _attack_questions(
     plain: Sequence[Record], feedback: Sequence[Record], archive: Outcomes
 ) -> dict[str, tuple[Shares, Shares]]:
-    """Return each attack on the model itself, the shortest first, and the worst case over all attacks."""
+    """Return each attack on the model itself, the shortest first, and the worst case over several."""
     found: dict[str, tuple[Shares, Shares]] = {}
     bare, own = ([r for r in records if not r.cell.is_transfer] for records in (plain, feedback))
     for name, target in dict.fromkeys(map(_aim, sorted(own, key=_effort))):
@@ -244,8 +244,10 @@ def _attack_questions(
         ours = latest([r for r in own if _aim(r) == (name, target)])
         if theirs and ours:
             found[f"{name} ({target})"] = _shares(theirs, archive), _shares(ours, archive)
-    worst = [survivors(hits(archive.read_outcomes(r)) for r in records) for records in (plain, feedback)]
-    return found | {"worst case": (worst[0], worst[1])}
+    if max(len(plain), len(feedback)) > 1:
+        worst = [survivors(hits(archive.read_outcomes(r)) for r in records) for records in (plain, feedback)]
+        found["worst case"] = worst[0], worst[1]
+    return found
 
 
 def _over_threats(records: Sequence[Record], threats: Sequence[Threat], archive: Outcomes) -> Shares:

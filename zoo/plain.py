@@ -14,5 +14,12 @@ class Plain(nn.Module):
         self.network = network
 
     def unroll(self, images: Float[Tensor, "n c h w"], iterations: int) -> Float[Tensor, "1 n k"]:
-        """Return the logits of the only pass, whatever `iterations` is."""
-        return self.network(images)[None]
+        """Return the logits of the only pass, whatever `iterations` is.
+
+        Raises:
+            TypeError: If the network returns something else than a tensor.
+        """
+        logits = self.network(images)
+        if not isinstance(logits, Tensor):
+            raise TypeError(f"expected a tensor of logits, got {type(logits).__name__}")
+        return logits[None]

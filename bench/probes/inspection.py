@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from attacks import PGD, Draws, ThreatModel
-from bench.models import state_hash
+from bench.identity import state_hash
 from bench.probes.observation import Images, Observation, Walker
 from zoo.feedback import Readout
 
@@ -103,8 +103,10 @@ def _network(model: Walker) -> Any:
 
 
 def _in_float64(model: Walker) -> Walker:
-    """Return a copy; passes through it are not counted."""
-    return copy.deepcopy(_network(model)).double()
+    """Return a copy; the original does not count passes through it."""
+    twin = copy.deepcopy(model)
+    _network(twin).double()
+    return twin
 
 
 def _gradient(loss: Callable[[Images], Float[Tensor, " n"]], images: Images) -> Images:

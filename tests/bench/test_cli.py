@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from bench import runner as runner_module
 from bench.cli import main
+from reports.records import SCHEMA
 
 MODEL = """
 import torch
@@ -219,6 +220,11 @@ def test_failing_cells_give_exit_code_1(tmp_path: Path) -> None:
             "unknown suite 'adversary'; did you mean 'adversarial'?",
         ),
         (["--model", "cnnf_fmnist", "--checkpoint", "best"], "has no checkpoint 'best'"),
+        (["--model", "cnnf_fmnist", "--examples", "0"], "examples must be at least 1, got 0"),
+        (
+            ["--model", "cnnf_fmnist", "--suite", "smoke", "--severities", "1"],
+            "the suite smoke shows no corruptions",
+        ),
         (["--model", "cnnf_fmnist", "--examples", "10001"], "has 10000 test images, cannot take 10001"),
         (
             ["--model", "cnnf_fmnist", "--examples", "5", "--spsa-examples", "6"],
@@ -268,11 +274,11 @@ def test_a_results_folder_that_cannot_be_written_is_one_line(model: str, tmp_pat
 
 def test_a_newer_results_file_is_one_line(tmp_path: Path) -> None:
     """Reports and runs refuse what a later version wrote."""
-    (tmp_path / "records.jsonl").write_text('{"schema": 2}\n')
+    (tmp_path / "records.jsonl").write_text(f'{{"schema": {SCHEMA + 1}}}\n')
     for command in (["report", tmp_path], ["run", "--model", "cnnf_fmnist", "--results", tmp_path]):
         done = call(*command)
         assert done.exit_code == 2
-        assert "has schema 2, this version knows 1: upgrade" in done.stderr
+        assert f"has schema {SCHEMA + 1}, this version knows {SCHEMA}: upgrade" in done.stderr
 
 
 def test_an_empty_folder_has_no_report(tmp_path: Path) -> None:

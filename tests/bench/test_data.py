@@ -126,7 +126,23 @@ def test_impossible_counts_are_refused(examples: int) -> None:
         ),
         (
             {"images": np.zeros((5, 28, 28, 1), np.uint8), "labels": np.zeros(5)},
+            "whole numbers, found float64",
+        ),
+        (
+            {"images": np.zeros((5, 28, 28, 1), np.uint8), "labels": np.zeros(5, int)},
             r"has shape \(5, 28, 28, 1\), not \(10000, 28, 28, 1\)",
+        ),
+        (
+            {"images": np.zeros((5, 28, 28, 1), np.uint8), "labels": np.array(["a"] * 5)},
+            "whole numbers, found <U1",
+        ),
+        (
+            {"images": np.zeros((10_000, 28, 28, 1), np.uint8), "labels": np.full(10_000, 99)},
+            "has labels from 99 to 99, not 0 to 9",
+        ),
+        (
+            {"images": np.zeros((10_000, 28, 28, 1), np.uint8), "labels": np.arange(10_000) % 10 - 1},
+            "has labels from -1 to 8, not 0 to 9",
         ),
     ],
 )
@@ -139,6 +155,21 @@ def test_bad_archives_are_refused(content, message: str, tmp_path: Path) -> None
         np.savez(path, **content)
 
     with pytest.raises(BenchError, match=message):
+        data.evaluation_images("fashion_mnist", 1001, tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["cut off", "one byte"])
+def test_damaged_archives_are_refused(damage: str, tmp_path: Path) -> None:
+    """Half a download, or a bad disk."""
+    path = tmp_path / "fashion_mnist_test.npz"
+    images, labels = full_set("fashion_mnist")
+    np.savez(path, images=images, labels=labels)
+    content = bytearray(path.read_bytes())
+    if damage == "one byte":
+        content[5000] ^= 255
+    path.write_bytes(content if damage == "one byte" else content[: len(content) // 2])
+
+    with pytest.raises(BenchError, match=r"is not an \.npz file with images and labels"):
         data.evaluation_images("fashion_mnist", 1001, tmp_path)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from torch import nn
 import bench
 from bench import models
 from bench.errors import BenchError
+from bench.identity import state_hash
 
 FILE = """
 import torch
@@ -88,6 +90,167 @@ def test_files_that_do_not_fit_are_refused(
         models.from_file(f"{file}:{factory}", dataset)
 
 
+HARD_FILE = """
+import torch
+from helper import Head
+
+class Views(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.head = torch.nn.Conv2d(1, 4, 3), Head()
+    def forward(self, images):
+        return self.head(self.conv(images).view(len(images), -1))
+
+class Stated(torch.nn.Linear):
+    extra = 1
+    def get_extra_state(self):
+        return {"extra": self.extra}
+    def set_extra_state(self, state):
+        pass
+
+class Lists(torch.nn.Module):
+    def unroll(self, images, iterations):
+        return [images.flatten(1)[:, :10]]
+
+class Many(torch.nn.Flatten):
+    iterations = "many"
+
+def views():
+    torch.manual_seed(0)
+    return Views()
+
+def exits():
+    raise SystemExit(3)
+
+def wordy():
+    raise ValueError("two\\nlines")
+
+lists, many, pair = Lists, Many, lambda: torch.nn.LSTM(28, 10)
+"""
+
+HELPER = """
+import torch
+
+class Head(torch.nn.Linear):
+    def __init__(self):
+        super().__init__(4 * 26 * 26, 10)
+"""
+
+
+@pytest.fixture
+def hard_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delitem(sys.modules, "helper", raising=False)
+    (tmp_path / "helper.py").write_text(HELPER)
+    path = tmp_path / "hard.py"
+    path.write_text(HARD_FILE)
+    return path
+
+
+def test_a_network_that_takes_views(hard_file: Path) -> None:
+    """Channels innermost is our choice; `view`, which most plain networks use, fails on such features."""
+    candidate = models.from_file(f"{hard_file}:views", "fashion_mnist")
+    frame = bench.evaluate(f"{hard_file}:views", "fashion_mnist", "verdict", examples=4, spsa_examples=1)
+
+    assert not candidate.takes_channels_last
+    assert set(frame["status"]) == {"ok"}, set(frame["error"])
+
+
+def test_a_network_that_does_not_is_shown_the_faster_layout(file: Path) -> None:
+    """Convolutions run up to twice as fast with the channels innermost."""
+    assert models.from_file(f"{file}:plain", "fashion_mnist").takes_channels_last
+
+
+def test_the_files_beside_it_are_part_of_a_model(hard_file: Path) -> None:
+    """They can be imported, an edit makes another model, and the search path is left as it was."""
+    before, paths = models.from_file(f"{hard_file}:views", "fashion_mnist"), list(sys.path)
+    (hard_file.parent / "helper.py").write_text(HELPER.replace("26, 10)", "26, 10, True)"))
+    sys.modules.pop("helper")
+    after = models.from_file(f"{hard_file}:views", "fashion_mnist")
+
+    assert before.scored.weights != after.scored.weights
+    assert sys.path == paths
+
+
+@pytest.mark.parametrize(
+    ("factory", "message"),
+    [
+        ("exits", "cannot be made: SystemExit: 3"),
+        ("wordy", "cannot be made: ValueError: two lines$"),
+        ("lists", "must return logits as a tensor, got list"),
+        ("many", "attribute iterations of many must be a whole number from 0, got 'many'"),
+        ("pair", "fails on images of fashion_mnist: .*"),
+    ],
+)
+def test_what_a_person_writes_is_told_in_one_line(hard_file: Path, factory: str, message: str) -> None:
+    """Neither a traceback nor an exit of the whole program."""
+    with pytest.raises(BenchError, match=message) as caught:
+        models.from_file(f"{hard_file}:{factory}", "fashion_mnist")
+
+    assert "\n" not in str(caught.value)
+
+
+def test_a_network_that_returns_more_than_logits() -> None:
+    """The type is named: an index into a tuple says nothing to its author."""
+
+    class Pair(nn.Flatten):
+        def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return images, images
+
+    with pytest.raises(BenchError, match="expected a tensor of logits, got tuple"):
+        models.from_object(Pair(), "fashion_mnist")
+
+
+def test_extra_state_is_part_of_the_identity() -> None:
+    """A module may keep what is no tensor."""
+
+    class Stated(nn.Linear):
+        extra = 1
+
+        def get_extra_state(self) -> dict[str, int]:
+            return {"extra": self.extra}
+
+        def set_extra_state(self, state: dict[str, int]) -> None:
+            self.extra = state["extra"]
+
+    network = Stated(2, 2)
+    before = state_hash(network)
+    network.extra = 2
+
+    assert state_hash(network) != before
+
+
+def test_a_module_in_memory_stays_as_it_is() -> None:
+    """Who evaluates between two epochs goes on training the same module."""
+    network = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(784, 10)).double().train()
+    bench.evaluate(network, "fashion_mnist", "clean", examples=2)
+
+    assert all(module.training for module in network.modules())
+    assert {(p.requires_grad, p.dtype) for p in network.parameters()} == {(True, torch.float64)}
+
+
+def test_a_module_that_cannot_be_copied() -> None:
+    """One line, and a way out."""
+    network = nn.Flatten()
+    network.kept = torch.ones(1, requires_grad=True) * 2
+
+    with pytest.raises(BenchError, match="Flatten cannot be copied: RuntimeError"):
+        models.from_memory(network, "fashion_mnist")
+
+
+def test_the_code_of_a_module_in_memory_is_part_of_its_identity(hard_file: Path) -> None:
+    """An edited forward with the same weights is another model."""
+
+    def identity() -> str:
+        network = models.make_from_file(f"{hard_file}:views")
+        return models.from_memory(network, "fashion_mnist").scored.weights
+
+    before, again = identity(), identity()
+    hard_file.write_text(HARD_FILE.replace("self.head(", "-self.head("))
+
+    assert before == again
+    assert identity() != before
+
+
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     """The path is in the message."""
     with pytest.raises(BenchError, match=r"no file .*nowhere\.py"):
@@ -108,11 +271,11 @@ def test_the_identity_of_weights() -> None:
     one = nn.Sequential(nn.Flatten(), nn.Linear(784, 10)).bfloat16()
     torch.manual_seed(0)
     two = nn.Sequential(nn.Flatten(), nn.Linear(784, 10)).bfloat16()
-    same = models.state_hash(one) == models.state_hash(two)
+    same = state_hash(one) == state_hash(two)
     two[1].weight.data[0, 0] += 1
 
     assert same
-    assert models.state_hash(one) != models.state_hash(two)
+    assert state_hash(one) != state_hash(two)
 
 
 def test_a_zoo_model_is_refused_feedback_it_has_not() -> None:
