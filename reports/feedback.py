@@ -108,9 +108,9 @@ def feedback_tables(records: Sequence[Record], archive: Archive) -> list[Table]:
 
 
 def feedback_figures(records: Sequence[Record], archive: Archive) -> list[Figure]:
-    """Return the differences as points, a colour per answer with feedback."""
+    """Return the differences as points, a colour per answer with feedback; none of a single question."""
     study = _Study.of(records, archive)
-    if not study.comparisons:
+    if len({comparison.question for comparison in study.comparisons}) < 2:
         return []
     most = max(len(comparison.without) for comparison in study.comparisons)
     by_answer: dict[str, list[Point]] = defaultdict(list)

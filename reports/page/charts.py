@@ -134,7 +134,7 @@ def _places(figure: Figure) -> dict[str, Any]:
 
 
 def _y(figure: Figure, field: str) -> dict[str, Any]:
-    scale = {"domain": [0, 100]} if "%" in figure.y_label else {"zero": False}
+    scale = {"domain": [0, 100]} if "%" in figure.y_label else {"zero": figure.kind == "points"}
     return {"field": field, "type": "quantitative", "title": figure.y_label, "scale": scale}
 
 

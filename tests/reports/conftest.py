@@ -131,13 +131,15 @@ def stored(record, tmp_path: Path) -> Callable[..., Archive]:
 def everything(stored) -> Archive:
     """Return a little of every suite, of a model whose name is an attack on the page."""
     hostile = {"label": "</script><script>alert(1)</script>", "model": "evil", "weights": "e" * 64}
+    plain = {"model": "cnn_cifar", "label": "CNN", "iterations": 0}
     settings = {"severity": 3, "family": "cifar"}
     cells: list[tuple[list[bool], dict[str, object]]] = [
         ([True, True, False, True], {}),
         ([True, False, False, True], attack_on("pgd", "first", 0.03, 2)),
         ([False, True, False, True], attack_on("pgd", "e2e", 0.03, 2)),
         ([True, True, False, False], hostile),
-        ([True, False, False, True], {"model": "cnn_cifar", "label": "CNN", "iterations": 0}),
+        ([True, False, False, True], plain),
+        ([False, False, False, True], attack_on("pgd", "first", 0.03, 0) | plain | {"source": "cnn_cifar"}),
     ]
     for iterations in (0, 1, 2):
         own = {"iterations": iterations}

@@ -124,8 +124,11 @@ def test_only_the_most_iterations_are_compared(stored) -> None:
 @pytest.mark.parametrize("others", [(), ("one",), ("one", "two")])
 def test_whom_a_network_without_a_partner_is_compared_with(stored, others) -> None:
     """With the only one there is; with several it is anyone's guess, and there is no table."""
-    plain = [(hits(20), CNN | {"model": name}) for name in others]
-    archive = stored((hits(20), {}), *plain)
+    cells = [(hits(20), {}), (hits(10), attack_on("pgd", "first", 0.03, 2))]
+    for name in others:
+        plain = {"model": name, "source": name}
+        cells += [(hits(20), CNN | {"model": name}), (hits(15), on_cnn("pgd", steps=40, **plain))]
+    archive = stored(*cells)
 
     assert len(feedback_tables(archive.records, archive)) == (len(others) == 1)
     assert len(feedback_figures(archive.records, archive)) == (len(others) == 1)
