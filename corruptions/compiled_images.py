@@ -8,35 +8,6 @@ import numpy as np
 
 from corruptions.compiled import compile_loop, inline_loop
 
-BLOCK = 2048
-"""Values that are summed at a time, so that they stay in the nearest cache."""
-
-
-@compile_loop
-def add_pairs(
-    start: int, stop: int, planes: np.ndarray, offsets: np.ndarray, weights: np.ndarray, total: np.ndarray
-) -> None:
-    """Write the sum of pairs of readings of flat planes [n, size] times their weights to `total`.
-
-    `offsets` int64 [pairs, 2] says where each reading begins. An even number of pairs.
-    """
-    length = total.shape[1]
-    for plane in range(start, stop):
-        flat = planes[plane]
-        for first in range(0, length, BLOCK):
-            target = total[plane, first : first + BLOCK]
-            size = len(target)
-            target[:] = 0
-            for pair in range(0, len(weights), 2):
-                one = flat[first + offsets[pair, 0] :][:size]
-                two = flat[first + offsets[pair, 1] :][:size]
-                three = flat[first + offsets[pair + 1, 0] :][:size]
-                four = flat[first + offsets[pair + 1, 1] :][:size]
-                near, far = weights[pair], weights[pair + 1]
-                for place in range(size):
-                    sum_before = target[place] + (one[place] + two[place]) * near
-                    target[place] = sum_before + (three[place] + four[place]) * far
-
 
 @compile_loop
 def copy_neighbours(start: int, stop: int, words: np.ndarray, reach: int, source: np.ndarray) -> None:
