@@ -22,6 +22,9 @@ import numpy as np
 import torch
 
 compile_loop = numba.njit(nogil=True, cache=True, error_model="numpy")
+compile_exact_loop = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
+"""For sums without rounding errors: there, fusing a product with an addition changes nothing."""
+
 inline_loop = numba.njit(inline="always")
 
 
