@@ -10,36 +10,6 @@ from corruptions.compiled import compile_loop, inline_loop
 
 
 @compile_loop
-def copy_neighbours(start: int, stop: int, words: np.ndarray, reach: int, source: np.ndarray) -> None:
-    """Overwrite every inner pixel by a near one, from the last to the first, as published.
-
-    `source` int32 [n, h, w] holds where each pixel's value came from; uint16 `words` [n, 2, h, w], of the
-    inner pixels, say how far down and right, from -reach to reach - 1, the near one lies.
-    """
-    height, width = source.shape[1:]
-    span, bits = np.uint32(2 * reach), np.uint32(16)
-    for image in range(start, stop):
-        flat = source[image].reshape(height * width)
-        for row in range(height - reach, reach, -1):
-            downs, rights = words[image, 0, row - reach - 1], words[image, 1, row - reach - 1]
-            for column in range(width - reach, reach, -1):
-                down = np.int32((downs[column - reach - 1] * span) >> bits) - reach
-                right = np.int32((rights[column - reach - 1] * span) >> bits) - reach
-                place = row * width + column
-                flat[np.uint32(place)] = flat[np.uint32(place + down * width + right)]
-
-
-@compile_loop
-def move(start: int, stop: int, source: np.ndarray, images: np.ndarray, result: np.ndarray) -> None:
-    """Copy the pixels of images [n, c, size] that `source` int32 [n, size] names."""
-    for image in range(start, stop):
-        for channel in range(images.shape[1]):
-            flat, target = images[image, channel], result[image, channel]
-            for place in range(len(flat)):
-                target[place] = flat[np.uint32(source[image, place])]
-
-
-@compile_loop
 def pixelate(
     start: int,
     stop: int,

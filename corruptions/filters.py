@@ -13,10 +13,10 @@ from typing import get_args
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt32
 from torch import Tensor
 
-from corruptions import compiled, compiled_filters
+from corruptions import compiled, compiled_filters, compiled_warps
 from corruptions.shifts import Border, Shifts, border_index
 
 EXACT = 2**15
@@ -179,6 +179,13 @@ def zoom_positions(size: int, factor: float) -> np.ndarray:
     first = (size - crop) // 2
     trim = (zoomed - size) // 2
     return np.asarray(first + np.arange(trim, trim + size) * ((crop - 1) / (zoomed - 1)))
+
+
+def pack(levels: Float[Tensor, "n c h w"], slack: float = 0) -> UInt32[Tensor, "n size"]:
+    """Return levels, plus the slack and truncated, with all channels of a pixel in one word; on a CPU."""
+    pixels = torch.empty(len(levels), levels[0, 0].numel(), dtype=torch.uint32)
+    compiled.run(compiled_warps.pack, len(levels), levels.flatten(2), slack, pixels)
+    return pixels
 
 
 def bilinear_sample(
