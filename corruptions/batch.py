@@ -24,6 +24,8 @@ should also stay in the cache."""
 TRUNCATION_SLACK = 2**-10
 """Added before levels are truncated, so that a sum that should be a whole level is not one below it."""
 
+ONE_BITS = int(np.float32(1).view(np.uint32))
+
 
 def apply(
     images: Tensor,
@@ -70,19 +72,24 @@ def apply(
     with torch.no_grad():
         for start in range(0, len(images), step):
             part = slice(start, start + step)
-            levels = _read(images[part].float())
+            levels = _read(images[part])
             draws = Draws(key, owners[part], images.device)
             _write(corrupt(levels, setting, draws, **options), result[part])
     return result
 
 
 def _read(images: Tensor) -> Tensor:
-    """Return numbers in [0, 1] as whole levels."""
+    """Return numbers in [0, 1] as whole levels; refuse others."""
+    images = images.float()
     if not compiled.is_used(images.device):
+        _check_range(images)
         return images.mul(255).round_()
     images = images.contiguous()
-    levels = torch.empty_like(images)
-    compiled.run(compiled.to_levels, len(images), images.flatten(1), levels.flatten(1))
+    levels, highest = torch.empty_like(images), np.empty(len(images), np.uint32)
+    compiled.run(compiled.to_levels, len(images), images.flatten(1), levels.flatten(1), highest)
+    # The bits of numbers from 0 to 1 are ordered as they are; all others but -0 have higher ones.
+    if highest.max() > ONE_BITS:
+        _check_range(images)
     return levels
 
 
@@ -116,9 +123,10 @@ def _check_images(images: Tensor) -> None:
         raise ValueError(f"images must have 1 or 3 channels, got {channels}")
     if min(height, width) < SMALLEST_SIDE:
         raise ValueError(f"images must be at least {SMALLEST_SIDE}x{SMALLEST_SIDE}, got {height}x{width}")
-    if images.numel() == 0:
-        return
-    low, high = (value.item() for value in images.detach().aminmax())
+
+
+def _check_range(images: Tensor) -> None:
+    low, high = (value.item() for value in images.aminmax())
     if not (low >= 0 and high <= 1):
         raise ValueError(f"images must lie in [0, 1], got values from {low:g} to {high:g}")
 

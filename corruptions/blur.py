@@ -13,13 +13,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from corruptions import compiled, compiled_images
+from corruptions import compiled, compiled_warps
 from corruptions.draws import Draws
 from corruptions.filters import (
     exact_weights,
     gaussian_filter,
     interpolate_rows,
     motion_filter,
+    pack,
     quadrant_filter,
     symmetric_filter,
     zoom_positions,
@@ -66,6 +67,9 @@ GLASS_BLUR: Table[tuple[float, int, int]] = {
 }
 """Standard deviation of the blur before and after, farthest move (both in pixels), rounds."""
 
+SLACK = 2**-10
+"""Added before levels are truncated, as in `corruptions.batch`."""
+
 
 def glass_blur(levels: Levels, setting: tuple[float, int, int], draws: Draws, swap: bool = False) -> Levels:
     """Blur, move pixels about within a few pixels, and blur again.
@@ -74,11 +78,11 @@ def glass_blur(levels: Levels, setting: tuple[float, int, int], draws: Draws, sw
     leaves it in place. So do we; `swap=True` swaps.
     """
     sigma, reach, rounds = setting
-    blurred = gaussian_filter(levels, sigma).add(2**-10).floor_()
-    count, channels, height, width = levels.shape
+    blurred = gaussian_filter(levels, sigma)
     if compiled.is_used(levels.device) and not swap:
-        moved = _copy_neighbours(blurred, reach, rounds, draws)
-        return gaussian_filter(moved, sigma)
+        return gaussian_filter(_copy_neighbours(blurred, reach, rounds, draws), sigma)
+    blurred = blurred.add(SLACK).floor_()
+    count, channels, height, width = levels.shape
     source = torch.arange(count * height * width, dtype=torch.int32, device=levels.device)
     for _ in range(rounds):
         neighbours = _neighbours(draws, reach, height, width)
@@ -90,14 +94,14 @@ def glass_blur(levels: Levels, setting: tuple[float, int, int], draws: Draws, sw
 
 
 def _copy_neighbours(levels: Levels, reach: int, rounds: int, draws: Draws) -> Levels:
+    """Truncate levels, and copy neighbours."""
     count, _, height, width = levels.shape
-    source = torch.arange(height * width, dtype=torch.int32).repeat(count, 1)
+    pixels, moved = pack(levels, SLACK), torch.empty_like(levels)
     for _ in range(rounds):
         words = draws.short_words(2, height - 2 * reach, width - 2 * reach)
-        grid = source.view(count, height, width)
-        compiled.run(compiled_images.copy_neighbours, count, words, reach, grid)
-    moved = torch.empty_like(levels)
-    compiled.run(compiled_images.move, count, source, levels.flatten(2), moved.flatten(2))
+        grid = pixels.view(count, height, width)
+        compiled.run(compiled_warps.copy_neighbours, count, words, reach, grid)
+    compiled.run(compiled_warps.unpack, count, pixels, moved.flatten(2))
     return moved
 
 

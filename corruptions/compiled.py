@@ -22,6 +22,9 @@ import numpy as np
 import torch
 
 compile_loop = numba.njit(nogil=True, cache=True, error_model="numpy")
+compile_exact_loop = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
+"""For sums without rounding errors: there, fusing a product with an addition changes nothing."""
+
 inline_loop = numba.njit(inline="always")
 
 
@@ -38,7 +41,10 @@ def run(kernel: Callable[..., None], count: int, *arguments: Any) -> None:
         kernel(0, count, *arrays)
         return
     bounds = [count * place // threads for place in range(threads + 1)]
-    calls = [_pool().submit(kernel, *part, *arrays) for part in itertools.pairwise(bounds)]
+    *parts, last = itertools.pairwise(bounds)
+    calls = [_pool().submit(kernel, *part, *arrays) for part in parts]
+    # This thread takes a part too, instead of waiting for another to wake up.
+    kernel(*last, *arrays)
     for call in calls:
         call.result()
 
@@ -121,13 +127,19 @@ def count_steps(
 
 
 @compile_loop
-def to_levels(start: int, stop: int, images: np.ndarray, levels: np.ndarray) -> None:
-    """Round numbers in [0, 1] to whole levels, halves to even."""
+def to_levels(start: int, stop: int, images: np.ndarray, levels: np.ndarray, highest: np.ndarray) -> None:
+    """Round numbers in [0, 1] to whole levels, halves to even.
+
+    uint32 `highest` [n] receives the highest bits of each image, read as whole numbers.
+    """
     # In a float32 of this size the last bit is 1, so adding it rounds.
     magic = np.float32(3 * 2**22)
     for row in range(start, stop):
+        bits, top = images[row].view(np.uint32), np.uint32(0)
         for place in range(images.shape[1]):
             levels[row, place] = (images[row, place] * np.float32(255) + magic) - magic
+            top = max(top, bits[place])
+        highest[row] = top
 
 
 @compile_loop

@@ -6,65 +6,6 @@ import numpy as np
 
 from corruptions.compiled import compile_loop
 
-BLOCK = 2048
-"""Values that are summed at a time, so that they stay in the nearest cache."""
-
-
-@compile_loop
-def add_pairs(
-    start: int, stop: int, planes: np.ndarray, offsets: np.ndarray, weights: np.ndarray, total: np.ndarray
-) -> None:
-    """Write the sum of pairs of readings of flat planes [n, size] times their weights to `total`.
-
-    `offsets` int64 [pairs, 2] says where each reading begins. An even number of pairs.
-    """
-    length = total.shape[1]
-    for plane in range(start, stop):
-        flat = planes[plane]
-        for first in range(0, length, BLOCK):
-            target = total[plane, first : first + BLOCK]
-            size = len(target)
-            target[:] = 0
-            for pair in range(0, len(weights), 2):
-                one = flat[first + offsets[pair, 0] :][:size]
-                two = flat[first + offsets[pair, 1] :][:size]
-                three = flat[first + offsets[pair + 1, 0] :][:size]
-                four = flat[first + offsets[pair + 1, 1] :][:size]
-                near, far = weights[pair], weights[pair + 1]
-                for place in range(size):
-                    sum_before = target[place] + (one[place] + two[place]) * near
-                    target[place] = sum_before + (three[place] + four[place]) * far
-
-
-@compile_loop
-def copy_neighbours(start: int, stop: int, words: np.ndarray, reach: int, source: np.ndarray) -> None:
-    """Overwrite every inner pixel by a near one, from the last to the first, as published.
-
-    `source` int32 [n, h, w] holds where each pixel's value came from; uint16 `words` [n, 2, h, w], of the
-    inner pixels, say how far down and right, from -reach to reach - 1, the near one lies.
-    """
-    height, width = source.shape[1:]
-    span, bits = np.uint32(2 * reach), np.uint32(16)
-    for image in range(start, stop):
-        flat = source[image].reshape(height * width)
-        for row in range(height - reach, reach, -1):
-            downs, rights = words[image, 0, row - reach - 1], words[image, 1, row - reach - 1]
-            for column in range(width - reach, reach, -1):
-                down = np.int32((downs[column - reach - 1] * span) >> bits) - reach
-                right = np.int32((rights[column - reach - 1] * span) >> bits) - reach
-                place = row * width + column
-                flat[np.uint32(place)] = flat[np.uint32(place + down * width + right)]
-
-
-@compile_loop
-def move(start: int, stop: int, source: np.ndarray, images: np.ndarray, result: np.ndarray) -> None:
-    """Copy the pixels of images [n, c, size] that `source` int32 [n, size] names."""
-    for image in range(start, stop):
-        for channel in range(images.shape[1]):
-            flat, target = images[image, channel], result[image, channel]
-            for place in range(len(flat)):
-                target[place] = flat[np.uint32(source[image, place])]
-
 
 @compile_loop
 def pixelate(

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from corruptions.compiled import compile_loop, inline_loop
+from corruptions.compiled import compile_exact_loop, compile_loop, inline_loop
 
 _MAGIC = np.float32(3 * 2**22)
 """Adding and subtracting it rounds a float32 to a whole number, halves to even."""
 
-# Whole numbers of 32 bits throughout: Numba would make mixed ones 64 bits wide, which are slower.
-_LUMA = (np.int32(19595), np.int32(38470), np.int32(7471))
-_BLUENESS = (np.int32(-11059), np.int32(-21709), np.int32(32768))
-_REDNESS = (np.int32(32768), np.int32(-27439), np.int32(-5329))
-_BITS, _HALF, _BELOW = np.int32(16), np.int32(2**15), np.int32(2**15 - 1)
+# In units of 2**-16, as libjpeg has them. Their sums are whole numbers that a float32 holds exactly.
+_LUMA = (np.float32(19595), np.float32(38470), np.float32(7471))
+_BLUENESS = (np.float32(-11059), np.float32(-21709), np.float32(32768))
+_REDNESS = (np.float32(32768), np.float32(-27439), np.float32(-5329))
+_LUMA_START, _COLOUR_START = np.float32(2**15 - 128 * 2**16), np.float32(2**15 - 1)
+_UNIT = np.float32(2**-16)
 
 
 @compile_loop
@@ -53,34 +56,40 @@ def compress_colour(
         _unite(luma, blueness[:rows, :columns], redness[:rows, :columns], result[image])
 
 
-@compile_loop
+@compile_exact_loop
 def _separate(levels: np.ndarray, luma: np.ndarray, blueness: np.ndarray, redness: np.ndarray) -> None:
     """Write luma and the differences of colour, these at half the size, all around 0."""
     height, width = levels.shape[1:]
     size = (width + 1) // 2 * 2
-    differences = np.empty((4, size), np.int32)
+    differences = np.empty((4, size), np.float32)
     for row in range((height + 1) // 2 * 2):
         source = min(row, height - 1)
         red, green, blue = levels[0, source], levels[1, source], levels[2, source]
         target = luma[source]
         line_blue, line_red = differences[2 * (row % 2)], differences[2 * (row % 2) + 1]
         for place in range(width):
-            r, g, b = np.int32(red[place]), np.int32(green[place]), np.int32(blue[place])
-            y = _LUMA[0] * r + _LUMA[1] * g + _LUMA[2] * b + _HALF
-            target[place] = np.float32((y >> _BITS) - np.int32(128))
-            line_blue[place] = (_BLUENESS[0] * r + _BLUENESS[1] * g + _BLUENESS[2] * b + _BELOW) >> _BITS
-            line_red[place] = (_REDNESS[0] * r + _REDNESS[1] * g + _REDNESS[2] * b + _BELOW) >> _BITS
+            r, g, b = red[place], green[place], blue[place]
+            target[place] = np.floor(_weigh(r, g, b, _LUMA, _LUMA_START) * _UNIT)
+            line_blue[place] = np.floor(_weigh(r, g, b, _BLUENESS, _COLOUR_START) * _UNIT)
+            line_red[place] = np.floor(_weigh(r, g, b, _REDNESS, _COLOUR_START) * _UNIT)
         line_blue[size - 1], line_red[size - 1] = line_blue[width - 1], line_red[width - 1]
         if row % 2:
             _halve(differences[0], differences[2], blueness[row // 2])
             _halve(differences[1], differences[3], redness[row // 2])
 
 
-@compile_loop
+@inline_loop
+def _weigh(
+    red: np.float32, green: np.float32, blue: np.float32, factors: tuple[Any, Any, Any], start: np.float32
+) -> Any:
+    return factors[0] * red + factors[1] * green + factors[2] * blue + start
+
+
+@compile_exact_loop
 def _halve(upper: np.ndarray, lower: np.ndarray, target: np.ndarray) -> None:
     for place in range(len(upper) // 2):
         total = upper[2 * place] + upper[2 * place + 1] + lower[2 * place] + lower[2 * place + 1]
-        target[place] = np.float32((total + np.int32(1) + np.int32(place & 1)) >> np.int32(2))
+        target[place] = np.floor((total + np.float32(1 + (place & 1))) * np.float32(0.25))
 
 
 @compile_loop

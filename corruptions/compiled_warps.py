@@ -16,23 +16,59 @@ _BYTE = np.uint32(255)
 _ZERO, _ONE = np.int32(0), np.int32(1)
 
 
-@inline_loop
-def pack(image: np.ndarray, pixels: np.ndarray) -> None:
-    """Write whole levels [c, size] as words [size]: the first channel is the lowest byte."""
-    pixels[:] = 0
-    for channel in range(len(image)):
-        levels, shift = image[channel], np.uint32(8 * channel)
-        for place in range(len(pixels)):
-            pixels[place] |= np.uint32(levels[place]) << shift
+@compile_loop
+def pack(start: int, stop: int, images: np.ndarray, slack: float, pixels: np.ndarray) -> None:
+    """Write levels [n, c, size] plus the slack, truncated, as words [n, size].
+
+    The first channel is the lowest byte.
+    """
+    offset = np.float32(slack)
+    for image in range(start, stop):
+        words = pixels[image]
+        words[:] = 0
+        for channel in range(images.shape[1]):
+            levels, shift = images[image, channel], np.uint32(8 * channel)
+            for place in range(len(words)):
+                words[place] |= np.uint32(np.int32(levels[place] + offset)) << shift
 
 
-@inline_loop
-def unpack(pixels: np.ndarray, image: np.ndarray) -> None:
+@compile_loop
+def unpack(start: int, stop: int, pixels: np.ndarray, images: np.ndarray) -> None:
     """Undo `pack`."""
-    for channel in range(len(image)):
-        levels, shift = image[channel], np.uint32(8 * channel)
-        for place in range(len(pixels)):
-            levels[place] = np.float32(np.int32((pixels[place] >> shift) & _BYTE))
+    for image in range(start, stop):
+        for channel in range(images.shape[1]):
+            _unpack_line(pixels[image], channel, images[image, channel])
+
+
+@inline_loop
+def _unpack_line(words: np.ndarray, channel: int, levels: np.ndarray) -> None:
+    shift = np.uint32(8 * channel)
+    for place in range(len(levels)):
+        levels[place] = np.float32(np.int32((words[place] >> shift) & _BYTE))
+
+
+@compile_loop
+def copy_neighbours(start: int, stop: int, words: np.ndarray, reach: int, pixels: np.ndarray) -> None:
+    """Overwrite every inner pixel of [n, h, w] by a near one, from the last to the first, as published.
+
+    uint16 `words` [n, 2, h, w], of the inner pixels, say how far down and right, from -reach to reach - 1,
+    the near one lies.
+    """
+    height, width = pixels.shape[1:]
+    span, bits = np.uint32(2 * reach), np.uint32(16)
+    steps = np.empty(words.shape[3], np.int32)
+    for image in range(start, stop):
+        flat = pixels[image].reshape(height * width)
+        for row in range(height - reach, reach, -1):
+            downs, rights = words[image, 0, row - reach - 1], words[image, 1, row - reach - 1]
+            # Apart from the copying, which must go pixel by pixel, this can use vector instructions.
+            for place in range(len(steps)):
+                down = np.int32((downs[place] * span) >> bits) - reach
+                right = np.int32((rights[place] * span) >> bits) - reach
+                steps[place] = down * width + right
+            first = row * width + reach + 1
+            for place in range(len(steps) - 1, -1, -1):
+                flat[np.uint32(first + place)] = flat[np.uint32(first + place + steps[place])]
 
 
 @inline_loop
@@ -76,18 +112,16 @@ def _blend(corners: np.ndarray, shares: np.ndarray, target: np.ndarray) -> None:
 
 
 @compile_loop
-def warp(start: int, stop: int, images: np.ndarray, matrices: np.ndarray, result: np.ndarray) -> None:
-    """Read whole levels [n, c, h, w] where matrices, float64 [n, 3, 2], map every pixel, to 1/32 of a pixel.
+def warp(start: int, stop: int, pixels: np.ndarray, matrices: np.ndarray, result: np.ndarray) -> None:
+    """Read packed pixels [n, size] where matrices, float64 [n, 3, 2], map those of the result, to 1/32 pixel.
 
     A matrix has the factors of column and row and the summand; it gives column and row.
     """
-    channels, height, width = images.shape[1:]
-    pixels = np.empty(height * width, np.uint32)
+    channels, height, width = result.shape[1:]
     rows, columns = np.empty(width, np.float32), np.empty(width, np.float32)
     places, shares = np.empty((4, width), np.uint32), np.empty((2, width), np.float32)
     words, corners = np.empty((4, width), np.uint32), np.empty((4, width), np.float32)
     for image in range(start, stop):
-        pack(images[image].reshape(channels, height * width), pixels)
         matrix = matrices[image]
         for row in range(height):
             _map(matrix[:, 0], row, columns)
@@ -95,12 +129,10 @@ def warp(start: int, stop: int, images: np.ndarray, matrices: np.ndarray, result
             _find(rows, columns, height, 0, places, shares)
             for corner in range(4):
                 for place in range(width):
-                    words[corner, place] = pixels[places[corner, place]]
+                    words[corner, place] = pixels[image, places[corner, place]]
             for channel in range(channels):
-                shift = np.uint32(8 * channel)
                 for corner in range(4):
-                    for place in range(width):
-                        corners[corner, place] = np.float32(np.int32((words[corner, place] >> shift) & _BYTE))
+                    _unpack_line(words[corner], channel, corners[corner])
                 _blend(corners, shares, result[image, channel, row])
 
 

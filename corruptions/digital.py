@@ -14,7 +14,7 @@ from torch import Tensor
 
 from corruptions import compiled, compiled_images, compiled_warps, jpeg
 from corruptions.draws import Draws
-from corruptions.filters import bilinear_sample, gaussian_filter
+from corruptions.filters import bilinear_sample, gaussian_filter, pack
 from corruptions.tables import Table
 
 Levels = Float[Tensor, "n c h w"]
@@ -81,8 +81,8 @@ def _affine_matrices(moves: Float[Tensor, "n 3 2"], height: int, width: int) -> 
 def _warp(levels: Levels, matrices: Float64[Tensor, "n 3 2"]) -> Levels:
     """Read where the matrices say, to 1/32 of a pixel as OpenCV does."""
     if compiled.is_used(levels.device):
-        result = torch.empty_like(levels)
-        compiled.run(compiled_warps.warp, len(levels), levels, matrices, result)
+        pixels, result = pack(levels), torch.empty_like(levels)
+        compiled.run(compiled_warps.warp, len(levels), pixels, matrices, result)
         return result
     height, width = levels.shape[-2:]
     matrix = matrices.to(levels.device)[..., None, None]

@@ -9,16 +9,18 @@ reach the 8 bits), or an element-wise chain of separate products and additions i
 from __future__ import annotations
 
 import functools
+from typing import get_args
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt32
 from torch import Tensor
 
-from corruptions import compiled, compiled_filters
+from corruptions import compiled, compiled_filters, compiled_warps
 from corruptions.shifts import Border, Shifts, border_index
 
 EXACT = 2**15
+BORDERS = get_args(Border)
 
 
 def gaussian_weights(sigma: float, truncate: float) -> np.ndarray:
@@ -42,7 +44,21 @@ def gaussian_filter(
         columns = _gaussian_matrix(width, sigma, border, truncate, planes.device)
         return (rows @ (planes.double() @ columns.mT)).float()
     weights = gaussian_weights(sigma, truncate)[radius:].tolist()
+    if compiled.is_used(planes.device):
+        return _symmetric_filters(planes, weights, border)
     return symmetric_filter(symmetric_filter(planes, weights, 2, border), weights, 3, border)
+
+
+def _symmetric_filters(
+    planes: Float[Tensor, "n c h w"], weights: list[float], border: Border
+) -> Float[Tensor, "n c h w"]:
+    # Two weights are used at a time.
+    factors = np.zeros(len(weights) + len(weights) % 2, np.float32)
+    factors[: len(weights)] = [weights[0] / 2, *weights[1:]]
+    flat, result = planes.flatten(0, 1), torch.empty_like(planes)
+    arguments = flat, factors, BORDERS.index(border), result.flatten(0, 1)
+    compiled.run(compiled_filters.symmetric, len(flat), *arguments)
+    return result
 
 
 @functools.lru_cache(maxsize=64)
@@ -94,6 +110,12 @@ def quadrant_filter(levels: Float[Tensor, "n c h w"], quadrant: np.ndarray) -> F
         quadrant: The kernel's lower right quarter, from its centre: multiples of 2**-15.
     """
     reach = len(quadrant) - 1
+    if compiled.is_used(levels.device):
+        half = np.concatenate([quadrant[:, :0:-1], quadrant], 1)
+        units = (np.pad(half, ((0, 0), (0, -half.shape[1] % 4))) * EXACT).astype(np.int16)
+        flat, result = levels.flatten(0, 1), torch.empty_like(levels)
+        compiled.run(compiled_filters.quadrant, len(flat), flat, units, result.flatten(0, 1))
+        return result
     pairs, weights = [], []
     for (down, right), weight in np.ndenumerate(quadrant):
         if weight:
@@ -157,6 +179,13 @@ def zoom_positions(size: int, factor: float) -> np.ndarray:
     first = (size - crop) // 2
     trim = (zoomed - size) // 2
     return np.asarray(first + np.arange(trim, trim + size) * ((crop - 1) / (zoomed - 1)))
+
+
+def pack(levels: Float[Tensor, "n c h w"], slack: float = 0) -> UInt32[Tensor, "n size"]:
+    """Return levels, plus the slack and truncated, with all channels of a pixel in one word; on a CPU."""
+    pixels = torch.empty(len(levels), levels[0, 0].numel(), dtype=torch.uint32)
+    compiled.run(compiled_warps.pack, len(levels), levels.flatten(2), slack, pixels)
+    return pixels
 
 
 def bilinear_sample(

@@ -9,8 +9,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from corruptions import compiled, compiled_images
-
 Border = Literal["nearest", "reflect", "mirror"]
 """aaa|abcd|ddd, cba|abcd|dcb and dcb|abcd|cba: the names of scipy.ndimage."""
 
@@ -90,18 +88,6 @@ class Shifts:
         self, pairs: list[tuple[int, int, int, int]], weights: list[float]
     ) -> Float[Tensor, "n c h w"]:
         """Return the sum of pairs of readings (down, right, down, right), each times its weight."""
-        if compiled.is_used(self._padded.device):
-            # Two pairs are added at a time.
-            even = len(pairs) + len(pairs) % 2
-            factors = np.zeros(even, np.float32)
-            factors[: len(pairs)] = weights
-            places = np.array([*pairs, *pairs[:1]])[:even].reshape(-1, 2, 2)
-            planes, total = self._padded.flatten(2).flatten(0, 1), self._empty()
-            offsets = self._offsets(places[..., 0], places[..., 1])
-            compiled.run(
-                compiled_images.add_pairs, len(planes), planes, offsets, factors, total.flatten(0, 1)
-            )
-            return self.crop(total)
         total = torch.zeros_like(self.read(0, 0))
         pair = torch.empty_like(total)
         for (down, right, other_down, other_right), weight in zip(pairs, weights, strict=True):
@@ -118,9 +104,3 @@ class Shifts:
                 moved = self.read(int(row[start]), int(column[start]), slice(start, stop))
                 total[start:stop].add_(moved, alpha=weight)
         return self.crop(total)
-
-    def _empty(self) -> Float[Tensor, "n c run"]:
-        return torch.empty(*self._shape[:2], self._shape[2] * self._padded.shape[3])
-
-    def _offsets(self, down: np.ndarray, right: np.ndarray) -> np.ndarray:
-        return (self._rows + down) * self._padded.shape[3] + self._columns + right
