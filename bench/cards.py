@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
-from bench.files import replace_text
+from bench.reporting import mendable
+from reports.files import replace_text
 from reports.records import Record
 
 
@@ -22,7 +23,7 @@ def fill(card: Path, records: Iterable[Record]) -> int:
         records: Of any runs.
 
     Raises:
-        BenchError: If the card cannot be read, or no record is of its weights.
+        BenchError: If the card cannot be read or written, or no record is of its weights.
     """
     try:
         content = json.loads(card.read_text())
@@ -33,7 +34,8 @@ def fill(card: Path, records: Iterable[Record]) -> int:
     if not own:
         raise BenchError(f"no record is of the weights of {card.name}, SHA-256 {sha256[:12]}")
     content["accuracies"] = [_accuracy(record) for record in own]
-    replace_text(card, json.dumps(content, indent=2) + "\n")
+    with mendable():
+        replace_text(card, json.dumps(content, indent=2) + "\n")
     return len(own)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from bench.errors import BenchError
 from bench.reporting import mendable
 from reports.archive import Archive
+from reports.files import replace_text
 from reports.leaderboard import FOLDERS, Standing, model_info, standings
 
 
@@ -39,9 +40,7 @@ def _write(standing: Standing, out: Path) -> Path:
     # The name of a person's own model may hold what a path must not.
     file = f"{re.sub(r'[^A-Za-z0-9_.-]', '-', name)}.json"
     path = out / standing.dataset / FOLDERS[standing.threat.norm] / file
-    try:
+    with mendable():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(model_info(standing), indent=2, allow_nan=False) + "\n")
-    except OSError as error:
-        raise BenchError(f"cannot write {path}: {error.strerror}") from error
+        replace_text(path, json.dumps(model_info(standing), indent=2, allow_nan=False) + "\n")
     return path

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.files import replace_file
 from bench.progress import Advance
+from reports.files import replace_file
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 

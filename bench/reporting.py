@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import zoo
 from bench.errors import BenchError, UnknownName
 from reports.archive import Archive, Claims
+from reports.files import replace_bytes, replace_text
 from reports.records import RecordError
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def write_figures(figures: dict[str, Figure], out: Path) -> list[Path]:
     with mendable():
         for path, content in wanted.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+            replace_bytes(path, content)
     return list(wanted)
 
 
@@ -136,7 +137,7 @@ def write_page(archive: Archive, file: Path) -> None:
 
     with mendable():
         cards = cards_of({record.cell.weights for record in archive.records})
-        file.write_text(render_page(archive, cards), encoding="utf-8")
+        replace_text(file, render_page(archive, cards))
 
 
 def cards_of(weights: set[str]) -> dict[str, dict[str, Any]]:
@@ -154,4 +155,5 @@ def mendable() -> Iterator[None]:
     except RecordError as error:
         raise BenchError(str(error)) from error
     except OSError as error:
-        raise BenchError(f"cannot write {error.filename}: {error.strerror}") from error
+        known = f"cannot write {error.filename}: {error.strerror}"
+        raise BenchError(known if error.filename else f"cannot write: {error}") from error

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
 from bench.devices import Machine
-from bench.files import replace_file
 from bench.models import Candidate
 from bench.perturbing import perturber_of
+from bench.reporting import mendable
 from reports.cell import Cell
+from reports.files import replace_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,7 +53,12 @@ def draw(
     shown = {cell.perturbation.name: cell for cell in cells if cell.perturbation}
     columns = {name: _column(candidate, cell, images(cell), machine) for name, cell in shown.items()}
     figure = _figure(columns, candidate.label)
-    replace_file(path, lambda file: figure.savefig(file, format="png", dpi=150, metadata={"Software": None}))
+
+    def save(file: BinaryIO) -> None:
+        figure.savefig(file, format="png", dpi=150, metadata={"Software": None})
+
+    with mendable():
+        replace_file(path, save)
     return path
 
 

@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from pydantic import Field, ValidationError
 
 from reports.cell import Cell, Frozen
+from reports.files import replace_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,11 +99,15 @@ class Store:
         A last line cut off by a killed process is reported by a warning and left out.
 
         Raises:
-            RecordError: If a line is not a record, or was written by another version.
+            RecordError: If the file cannot be read, or a line is not a record or was written by another
+                version.
         """
         if not self.file.exists():
             return []
-        lines = self.file.read_bytes().split(b"\n")
+        try:
+            lines = self.file.read_bytes().split(b"\n")
+        except OSError as error:
+            raise RecordError(f"cannot read {self.file}: {error.strerror or error}") from error
         if lines.pop():
             warnings.warn(
                 f"{self.file}: the last line was cut off and is ignored; its cell runs again", stacklevel=2
@@ -182,7 +187,7 @@ class Store:
         path = self.folder / "examples" / f"{images_key}.png"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write_atomically(path, png)
+            replace_bytes(path, png)
         except OSError as error:
             raise RecordError(f"cannot write results to {self.folder}: {error.strerror or error}") from error
 
@@ -195,7 +200,7 @@ class Store:
         path = self._outcomes_path(key)
         path.parent.mkdir(exist_ok=True)
         content: bytes = outcomes.to_parquet(None, index=False, compression="zstd")
-        _write_atomically(path, content)
+        replace_bytes(path, content)
         return hashlib.sha256(content).hexdigest()
 
     def _outcomes_path(self, key: str) -> Path:
@@ -212,7 +217,7 @@ class Store:
         kept = self.folder / "records.cut-off"
         with kept.open("ab") as file:
             file.write(cut_off + b"\n")
-        _write_atomically(self.file, whole + b"\n" if whole else b"")
+        replace_bytes(self.file, whole + b"\n" if whole else b"")
         warnings.warn(f"{self.file}: moved a line that was cut off to {kept.name}", stacklevel=2)
 
     def _parse(self, line: bytes, number: int) -> Record:
@@ -246,15 +251,3 @@ def _schema_of(line: bytes) -> int | None:
     except (ValueError, AttributeError):
         return None
     return found if isinstance(found, int) else None
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ from reports.archive import Archive
 from reports.catalogue import FIGURES, TABLES, made
 from reports.drawing import draw
 from reports.figures import Figure, to_json
+from reports.files import replace_bytes
 from reports.tables import RENDERERS, SUFFIXES, Table, render
 
 INDEX = "index.md"
@@ -63,7 +64,7 @@ def write(archive: Archive, folder: Path) -> list[Path]:
         contents |= {f"figures/{name}.{style}": picture for style, picture in draw(figure).items()}
     for path, content in contents.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(content)
+        replace_bytes(folder / path, content)
     return [folder / path for path in contents]
 
 

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.errors import BenchError
-
 if TYPE_CHECKING:
     from reports.gate.verdict import Rules, Verdict
 
@@ -154,9 +152,8 @@ def _print(verdict: Verdict) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    from bench.files import replace_text
+    from bench.reporting import mendable
+    from reports.files import replace_text
 
-    try:
+    with mendable():
         replace_text(path, text)
-    except OSError as error:
-        raise BenchError(f"cannot write {path}: {error.strerror or error}") from error

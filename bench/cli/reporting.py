@@ -84,6 +84,7 @@ def report(
 
 def _print_tables(archive: Archive, name: str | None, style: str, out: Path | None) -> None:
     from bench import reporting
+    from reports.files import replace_text
     from reports.tables import render
 
     tables = reporting.named_tables(archive, name) if name else reporting.main_tables(archive)
@@ -92,7 +93,7 @@ def _print_tables(archive: Archive, name: str | None, style: str, out: Path | No
         click.echo(text, nl=False)
         return
     with reporting.mendable():
-        out.write_text(text)
+        replace_text(out, text)
 
 
 def _check(archive: Archive, folder: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from bench.files import replace_file, replace_text
+from reports.files import replace_bytes, replace_text
 
 
 def to_float16(model: nn.Module) -> dict[str, Tensor]:
@@ -51,6 +51,6 @@ def write_checkpoint(out: Path, name: str, weights: dict[str, Tensor], facts: di
         "accuracies": [],
     }
     path = out / f"{name}.safetensors"
-    replace_file(path, lambda file: file.write(content))
+    replace_bytes(path, content)
     replace_text(path.with_suffix(".json"), json.dumps(card, indent=2) + "\n")
     return path

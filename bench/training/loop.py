@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import math
-import pickle
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +14,13 @@ from torch import Tensor
 
 from bench.data import LabelledImages
 from bench.errors import BenchError
-from bench.files import replace_file, replace_text
 from bench.training.evaluation import accuracies
 from bench.training.images import augment, epoch_order, split, to_float
 from bench.training.meters import DeviceClock, count_flops, peak_flops, synchronize
 from bench.training.objective import Objective
 from bench.training.recipe import Recipe
 from bench.training.schedule import Plan
+from reports.files import replace_file, replace_text
 
 if TYPE_CHECKING:
     from zoo.checkpoint import Network
@@ -134,7 +133,8 @@ class Run:
             return
         try:
             state = torch.load(out / STATE, map_location=self.device, weights_only=True)
-        except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        except Exception as error:
+            # torch's unpickler raises whatever it stumbles on.
             reason = str(error).split("\n")[0]
             raise BenchError(f"{out / STATE} cannot be read, remove it to start afresh: {reason}") from error
         _require_same(state["identity"], self.identity, out)

@@ -124,6 +124,7 @@ def test_another_shape_is_refused() -> None:
         ("page.safetensors", b"<!DOCTYPE html><html>Quota exceeded</html>"),
         ("empty.pt", b""),
         ("empty.safetensors", b""),
+        ("words.pt", b"root:x:0:0:root:/root:/bin/bash\ndaemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n"),
     ],
 )
 def test_files_that_are_no_checkpoints_are_refused(name: str, content: bytes, tmp_path: Path) -> None:
