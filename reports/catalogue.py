@@ -15,7 +15,7 @@ from reports.cnnf_paper import adversarial_tables
 from reports.consistency import consistency_figures, consistency_tables
 from reports.corruption_figures import corruption_bars, iteration_curves, severity_curves
 from reports.corruption_table import corruption_tables
-from reports.epsilon_curves import epsilon_figures, epsilon_table, iteration_figures
+from reports.epsilon_curves import epsilon_figures, epsilon_table, iteration_figures, target_figures
 from reports.feedback import feedback_figures, feedback_tables
 from reports.figures import Figure
 from reports.predify_views import (
@@ -70,6 +70,7 @@ FIGURES: dict[str, Kind[Figure]] = {
     "matrix": Kind("every attack against every answer", ATTACKS, attack_map),
     "feedback": Kind("what feedback buys, in points", FEEDBACK, feedback_figures),
     "epsilons": Kind("accuracy against epsilon, a line a model", ("epsilons",), epsilon_figures),
+    "targets": Kind("the same by what the attacker differentiates", ("epsilons",), target_figures),
     "iterations": Kind("accuracy against test iterations", ("epsilons",), iteration_figures),
     "corruptions": Kind("accuracy by corruption, bars", ("corruptions",), corruption_bars),
     "severities": Kind("19 panels over severity", ("corruptions",), severity_curves),

@@ -19,6 +19,8 @@ Curve = dict[float, Accuracy]
 """Epsilon, in [0, 1] pixel units -> what survives the stronger of the targets, example by example."""
 STRONGER = "the stronger of the attacks on the first pass and end to end counts, example by example"
 
+TARGET_TITLES = {"first": "attack on the first pass", "e2e": "attack through all iterations"}
+
 
 def epsilon_table(records: Sequence[Record], archive: Outcomes) -> list[Table]:
     """Return a row per answer and a column per epsilon."""
@@ -39,29 +41,30 @@ def epsilon_figures(records: Sequence[Record], archive: Outcomes) -> list[Figure
     ok, curves = _curves(records, archive)
     if not curves:
         return []
-    own = _own_iterations(curves)
-    panels = []
-    for readout in sorted({row.readout for row in own}, reverse=True):
-        # A network without feedback has one answer, which belongs beside both.
-        shown = [row for row in own if row.readout == readout or row.iterations == 0]
-        names = _names(shown)
-        series = [
-            Series(names[row], tuple(percent_at(epsilon, v) for epsilon, v in sorted(curves[row].items())))
-            for row in shown
-        ]
-        title = "last answer" if readout == "last" else "mean of the answers"
-        panels.append(Panel(title, tuple(series)))
-    return [
-        Figure(
-            title=f"{_attack(ok)} on {ok[0].cell.dataset}",
-            kind="curves",
-            x_label="epsilon (linf, pixels in [0, 1])",
-            y_label="accuracy (%)",
-            panels=tuple(panels),
-            notes=(STRONGER, "bars: 95 % intervals"),
-            provenance=tuple(provenance(ok)),
-        )
+    panels = [
+        Panel("last answer" if readout == "last" else "mean of the answers", _by_model(curves, readout))
+        for readout in sorted({row.readout for row in _own_iterations(curves)}, reverse=True)
     ]
+    return [_against_epsilon(f"{_attack(ok)} on {ok[0].cell.dataset}", panels, STRONGER, ok)]
+
+
+def target_figures(records: Sequence[Record], archive: Outcomes) -> list[Figure]:
+    """Return the same by what the attacker differentiates, a panel each, for the last answer.
+
+    An attacker who knows all iterations should leave less standing than one who knows the first pass; where
+    the panels say otherwise, the gradients through the feedback are masked.
+    """
+    ok, _ = _curves(records, archive)
+    panels = []
+    for target, title in TARGET_TITLES.items():
+        # A network without feedback has only a first pass: it stands in both panels.
+        aimed = [r for r in ok if not is_attacked(r.cell) or r.cell.attack_target == target or _is_plain(r)]
+        _, curves = _curves(aimed, archive)
+        panels.append(Panel(title, _by_model(curves, "last")))
+    if not all(len(panel.series) > 1 for panel in panels):
+        return []
+    title = f"{_attack(ok)} on {ok[0].cell.dataset}, by what the attacker differentiates"
+    return [_against_epsilon(title, panels, "last answer", ok)]
 
 
 def iteration_figures(records: Sequence[Record], archive: Outcomes) -> list[Figure]:
@@ -89,6 +92,32 @@ def iteration_figures(records: Sequence[Record], archive: Outcomes) -> list[Figu
             )
         )
     return figures
+
+
+def _against_epsilon(title: str, panels: Sequence[Panel], note: str, records: Sequence[Record]) -> Figure:
+    return Figure(
+        title=title,
+        kind="curves",
+        x_label="epsilon (linf, pixels in [0, 1])",
+        y_label="accuracy (%)",
+        panels=tuple(panels),
+        notes=(note, "bars: 95 % intervals"),
+        provenance=tuple(provenance(records)),
+    )
+
+
+def _by_model(curves: dict[Subject, Curve], readout: str) -> tuple[Series, ...]:
+    """Return a line per model; a network without feedback has one answer, which belongs beside both."""
+    shown = [row for row in _own_iterations(curves) if row.readout == readout or row.iterations == 0]
+    names = _names(shown)
+    return tuple(
+        Series(names[row], tuple(percent_at(epsilon, v) for epsilon, v in sorted(curves[row].items())))
+        for row in shown
+    )
+
+
+def _is_plain(record: Record) -> bool:
+    return record.cell.iterations == 0
 
 
 def _curves(records: Sequence[Record], archive: Outcomes) -> tuple[list[Record], dict[Subject, Curve]]:

@@ -141,10 +141,15 @@ def everything(stored) -> Archive:
         ([True, False, False, True], plain),
         ([False, False, False, True], attack_on("pgd", "first", 0.03, 0) | plain | {"source": "cnn_cifar"}),
     ]
+    cells.append(([True] * 4, plain | {"suite": "epsilons"}))
+    attack = attack_on("pgd", "first", 0.1, 0) | plain | {"source": "cnn_cifar"}
+    cells.append(([False] * 4, {**attack, "suite": "epsilons"}))
     for iterations in (0, 1, 2):
         own = {"iterations": iterations}
         cells.append(([True] * 4, {**own, "suite": "epsilons"}))
-        cells.append(([False, True] * 2, {**attack_on("pgd", "first", 0.1, iterations), "suite": "epsilons"}))
+        for target in ("first", "e2e")[: iterations + 1]:
+            attack = attack_on("pgd", target, 0.1, iterations)
+            cells.append(([False, True] * 2, {**attack, "suite": "epsilons"}))
         cells.append(([True] * 4, {**own, "suite": "corruptions"}))
         for kind in ("fog", "gaussian_noise", "saturate"):
             done = Perturbation(kind="corruption", name=kind, backend="native", settings=settings)

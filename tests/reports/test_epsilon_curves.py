@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from reports.epsilon_curves import epsilon_figures, epsilon_table, iteration_figures
+from reports.epsilon_curves import epsilon_figures, epsilon_table, iteration_figures, target_figures
 from reports.metrics import Accuracy
 from reports.tables import render
 
@@ -53,6 +53,19 @@ def test_a_line_is_a_model_with_its_own_iterations(archive) -> None:
     (line,) = (series for series in panel.series if series.label == "CNN-F")
     assert [(point.x, point.value) for point in line.points] == [(0.0, 100.0), (0.1, 50.0), (0.2, 0.0)]
     assert line.points[1].low < 50 < line.points[1].high
+
+
+def test_a_panel_is_what_the_attacker_differentiates(archive) -> None:
+    """Each attack alone leaves three and two of four; the CNN, with one target, stands in both panels."""
+    (figure,) = target_figures(archive.records, archive)
+
+    assert [panel.title for panel in figure.panels] == [
+        "attack on the first pass",
+        "attack through all iterations",
+    ]
+    for panel in figure.panels:
+        lines = {series.label: [point.value for point in series.points] for series in panel.series}
+        assert lines == {"CNN": [100, 0], "CNN-F": [100, 75, 50]}
 
 
 def test_a_line_is_an_epsilon_over_iterations(archive) -> None:
