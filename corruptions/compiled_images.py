@@ -1,12 +1,10 @@
-"""More inner loops, as in `corruptions.compiled`: those that read images at other places."""
+"""The inner loops of `digital.pixelate` and `corruptions.plasma`, as in `corruptions.compiled`."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from corruptions.compiled import compile_loop, inline_loop
+from corruptions.compiled import compile_loop
 
 
 @compile_loop
