@@ -25,6 +25,7 @@ TRUNCATION_SLACK = 2**-10
 """Added before levels are truncated, so that a sum that should be a whole level is not one below it."""
 
 ONE_BITS = int(np.float32(1).view(np.uint32))
+"""The bits of a float32 of 1, read as a whole number."""
 
 
 def apply(

@@ -2,7 +2,8 @@
 
 They compute what the torch code beside their callers computes for a GPU, value by value in the same
 order, and so to the same bytes: Numba keeps the order of sums and fuses no multiplication with an
-addition. One pass over a row that stays in the cache takes the place of many over a batch.
+addition. Only sums without rounding errors are made in another order or in whole numbers. One pass over a
+row that stays in the cache takes the place of many over a batch.
 
 Arrays are float32 unless said otherwise. The images `start` to `stop` of every array are worked on, so
 that threads can share a batch.

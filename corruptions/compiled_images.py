@@ -1,4 +1,4 @@
-"""More inner loops, as in `corruptions.compiled`: those that read images at other places."""
+"""The inner loops of `digital.pixelate` and `corruptions.plasma`, as in `corruptions.compiled`."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ from corruptions.shifts import Border, Shifts, border_index
 
 EXACT = 2**15
 BORDERS = get_args(Border)
+"""Numbered in this order in `corruptions.compiled_filters`."""
 
 
 def gaussian_weights(sigma: float, truncate: float) -> np.ndarray:
@@ -52,7 +53,7 @@ def gaussian_filter(
 def _symmetric_filters(
     planes: Float[Tensor, "n c h w"], weights: list[float], border: Border
 ) -> Float[Tensor, "n c h w"]:
-    # Two weights are used at a time.
+    # Two weights are used at a time, and the centre is its own pair.
     factors = np.zeros(len(weights) + len(weights) % 2, np.float32)
     factors[: len(weights)] = [weights[0] / 2, *weights[1:]]
     flat, result = planes.flatten(0, 1), torch.empty_like(planes)

@@ -58,7 +58,8 @@ class Shifts:
     """Padded planes that can be read shifted by whole pixels.
 
     What is read keeps the padded width, so that every plane is one run of memory; `crop` drops the
-    surplus columns of a sum of such readings.
+    surplus columns of a sum of such readings. Where loops are compiled, those of
+    `corruptions.compiled_filters` take their place.
     """
 
     def __init__(self, planes: Float[Tensor, "n c h w"], rows: int, columns: int, border: Border) -> None:
@@ -67,15 +68,13 @@ class Shifts:
         # One more row, so that a reading shifted to the right does not run out of memory.
         self._padded = pad(planes, rows, columns, border, more=1).contiguous()
 
-    def read(
-        self, down: int, right: int, part: slice = slice(None), surplus: int = 0
-    ) -> Float[Tensor, "n c run"]:
+    def read(self, down: int, right: int, part: slice = slice(None)) -> Float[Tensor, "n c run"]:
         """Return a view of some images, each pixel replaced by the one `down` and `right` of it."""
         some = self._padded[part]
         height, padded_width = self._shape[2], self._padded.shape[3]
         offset = (self._rows + down) * padded_width + self._columns + right
         return some.as_strided(
-            (*some.shape[:2], height * padded_width + surplus),
+            (*some.shape[:2], height * padded_width),
             (*some.stride()[:2], 1),
             some.storage_offset() + offset,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -193,6 +195,18 @@ def test_bad_input_is_refused_in_one_line(
     with pytest.raises(error, match=message) as caught:
         apply(**call)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "is_allowed"),
+    [(-0.0, True), (1.0, True), (1 + 2**-23, False), (-1e-30, False), (math.inf, False), (-math.nan, False)],
+)
+def test_the_range_is_exact(value: float, is_allowed: bool) -> None:
+    """The next number after 1 and the smallest below 0 are refused, in any image of a batch; -0 is 0."""
+    images = torch.full((5, 1, 28, 28), 0.5)
+    images[4, 0, 20, 3] = value
+    with contextlib.nullcontext() if is_allowed else pytest.raises(ValueError, match="must lie in"):
+        apply(images, "contrast", 1)
 
 
 @pytest.mark.gpu
