@@ -91,10 +91,11 @@ def _canvas(figure: Figure) -> Canvas:
         DRAWERS[figure.kind](figure, panel, axis)
         if figure.kind != "heat" and position % columns == 0:
             axis.set_ylabel(figure.y_label)
-        if figure.kind != "heat" and position >= (rows - 1) * columns:
-            axis.set_xlabel(figure.x_label)
         # The panels above an empty place have nothing below them that says what x is.
-        axis.tick_params(labelbottom=position + columns >= len(drawn))
+        is_lowest = position + columns >= len(drawn)
+        if figure.kind != "heat" and is_lowest:
+            axis.set_xlabel(figure.x_label)
+        axis.tick_params(labelbottom=is_lowest)
     canvas.suptitle(figure.title, fontsize=9)
     if figure.kind != "heat":
         _legend(figure, canvas, drawn)

@@ -36,6 +36,12 @@ def test_every_kind_is_drawn_in_every_format(kind: str, panels: int) -> None:
     assert picture.getextrema()[0] < 100
 
 
+def test_every_lowest_panel_says_what_x_is() -> None:
+    """Of seven panels in rows of five, also the three above an empty place."""
+    assert draw(figure(panels=7))["svg"].count(b"x (unit)") == 5
+    assert draw(figure(panels=3))["svg"].count(b"x (unit)") == 2
+
+
 def test_the_same_figure_is_the_same_files() -> None:
     """No date and no random name is in them."""
     first, second = draw(figure()), draw(figure())
