@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from attacks.ascent import Classifier, Images, Labels
+from attacks.ascent import Classifier, Images, Labels, one_answer
 from attacks.draws import Draws
 from attacks.pgd import PGD
 from attacks.spsa import SPSA
@@ -35,7 +35,7 @@ class AdvertorchPGD(PGD):
         adversarial = perturb_iterative(
             images,
             labels,
-            classifier,
+            one_answer(classifier, "advertorch"),
             self.steps,
             self.threat.epsilon,
             self.step_size,
@@ -60,7 +60,7 @@ class AdvertorchSPSA(SPSA):
         from advertorch.attacks import LinfSPSAAttack
 
         attack = LinfSPSAAttack(
-            classifier,
+            one_answer(classifier, "advertorch"),
             eps=self.threat.epsilon,
             delta=self.delta,
             lr=self.learning_rate,
@@ -75,4 +75,5 @@ class AdvertorchSPSA(SPSA):
             with torch.random.fork_rng(devices):
                 torch.manual_seed(seed)
                 adversarial.append(attack.perturb(images[i : i + 1], labels[i : i + 1]))
-        return torch.cat(adversarial).detach()
+        # Its last clamp is to the perturbation, so that pixels miss 0 and 1 by a rounding.
+        return self.threat.project(torch.cat(adversarial).detach(), images)

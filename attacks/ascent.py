@@ -81,6 +81,22 @@ def loss_gradient(classifier: Classifier, labels: Labels) -> Callable[[Images], 
     return gradient
 
 
+def one_answer(classifier: Classifier, library: str) -> Classifier:
+    """Return the classifier for a library that knows nothing of several answers to an image.
+
+    Raises:
+        ValueError: When called, if there are several.
+    """
+
+    def answer(images: Images) -> Float[Tensor, "n k"]:
+        logits = classifier(images)
+        if logits.ndim != 2:
+            raise ValueError(f"{library} attacks one answer an image")
+        return logits
+
+    return answer
+
+
 def require_positive(**settings: int | float) -> None:
     """Raise ValueError for the first setting that is not above 0."""
     for name, value in settings.items():

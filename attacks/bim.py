@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 
+from attacks import losses
 from attacks.ascent import Classifier, Images, Labels, projected_ascent, require_positive
 from attacks.draws import Draws
 from attacks.threat import ThreatModel
@@ -58,7 +58,7 @@ class TargetedBIM:
 
         def gradient(images: Images) -> Images:
             images = images.detach().requires_grad_()
-            gain = -F.cross_entropy(classifier(images), targets, reduction="sum")
+            gain = -losses.cross_entropy(classifier(images), targets).sum()
             return torch.autograd.grad(gain, images)[0]
 
         return gradient

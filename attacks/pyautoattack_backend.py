@@ -18,7 +18,7 @@ from torch import Tensor
 
 from attacks import losses
 from attacks.apgd import APGD
-from attacks.ascent import Classifier, Images, Labels, require_positive
+from attacks.ascent import Classifier, Images, Labels, one_answer, require_positive
 from attacks.draws import Draws
 from attacks.square import Square
 from attacks.threat import ThreatModel
@@ -155,16 +155,13 @@ class _Adapted:
     """
 
     def __init__(self, classifier: Classifier, like: Images) -> None:
-        self.classifier = classifier
+        self.classifier = one_answer(classifier, "pyautoattack")
         self.like = like
 
     def __call__(self, images: Tensor) -> Tensor:
         if images.requires_grad:
             images.register_hook(lambda gradient: gradient.contiguous())
-        logits = self.classifier(_like(images, self.like))
-        if logits.ndim != 2:
-            raise ValueError("pyautoattack attacks one answer an image")
-        return logits.float()
+        return self.classifier(_like(images, self.like)).float()
 
 
 def _plain(images: Images) -> Tensor:
