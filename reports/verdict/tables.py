@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from reports.archive import Outcomes
 from reports.cell import Cell
@@ -13,7 +13,7 @@ from reports.subjects import Subject, failures, labels_of, provenance, subject, 
 from reports.tables import Column, Row, Table
 from reports.values import DAGGER, Doubted, Remark
 from reports.verdict.catalogue import RULES, Check, doubted, verdict_of
-from reports.verdict.evidence import NOISE, Evidence, is_aimed, title
+from reports.verdict.evidence import NOISE, Evidence, Threat, is_aimed, is_informed, threat_of, title, work
 from reports.verdict.finding import ALPHA
 from reports.worst_case import survivors
 
@@ -81,22 +81,35 @@ def _numbers(
     heading: str, own: Mapping[Subject, Sequence[Record]], verdicts: Verdicts, store: Outcomes
 ) -> _Parts:
     columns: dict[str, dict[Subject, Accuracy]] = {}
+    places: dict[str, tuple[int, float, str]] = {}
     for row, records in own.items():
         evidence, doubts = Evidence.of(records, store), doubted(verdicts[row])
         for record in records:
             if _is_shown(record.cell):
                 name = title(record.cell, evidence.threat)
                 columns.setdefault(name, {})[row] = marked(record, doubts)
-        columns.setdefault("worst case", {}).update(_worst(row, evidence))
-    columns["worst case"] = columns.pop("worst case")
+                places.setdefault(name, _place(record.cell, evidence.threat))
+    columns = {name: columns[name] for name in sorted(columns, key=places.__getitem__)}
+    columns["worst case"] = {row: worst for row in own if (worst := _worst(own[row], store))}
     labels = labels_of(list(own))
     rows = tuple(Row(labels[row], tuple(found.get(row) for found in columns.values())) for row in own)
     return heading, tuple(Column(name, name != "clean" and " at " not in name) for name in columns), rows
 
 
-def _worst(row: Subject, evidence: Evidence) -> dict[Subject, Accuracy]:
+def _worst(records: Iterable[Record], store: Outcomes) -> Accuracy | None:
+    evidence = Evidence.of(records, store)
     standing = survivors(map(evidence.standing, [*evidence.informed, *evidence.others]))
-    return {row: Accuracy(sum(standing.values()), len(standing))} if standing else {}
+    return Accuracy(sum(standing.values()), len(standing)) if standing else None
+
+
+def _place(cell: Cell, threat: Threat | None) -> tuple[int, float, str]:
+    """Return where a column stands: clean, attacks on the answer by work, other epsilons, other attacks."""
+    if cell.perturbation is None:
+        return 0, 0, ""
+    name, allowed = title(cell, threat), threat_of(cell)
+    if allowed != threat:
+        return 2, allowed.epsilon, name
+    return (1, work(cell), name) if is_informed(cell) else (3, 0, name)
 
 
 def _is_shown(cell: Cell) -> bool:
