@@ -15,7 +15,7 @@ def contrast(start: int, stop: int, planes: np.ndarray, kept: float, result: np.
         levels, target = planes[plane], result[plane]
         total = 0
         for place in range(len(levels)):
-            total += np.int32(levels[place])
+            total += int(levels[place])
         summand = np.float32(total / len(levels) * (1 - kept))
         for place in range(len(levels)):
             target[place] = levels[place] * factor + summand

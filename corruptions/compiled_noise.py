@@ -29,7 +29,7 @@ def add_scaled(start: int, stop: int, words: np.ndarray, levels: np.ndarray, tab
 
 @compile_loop
 def add_spikes(start: int, stop: int, words: np.ndarray, levels: np.ndarray, half: int) -> None:
-    """Subtract 255 where a word is one of the `half` lowest, add 255 where it is one of the `half` highest."""
+    """Subtract 255 where a word is one of the `half` lowest, add it where one of the `half` highest."""
     # Two comparisons are vector instructions, a look-up in a table is not.
     white, spike = 2**16 - half, np.float32(255)
     for row in range(start, stop):
