@@ -1,10 +1,24 @@
-"""The inner loops of `digital.pixelate` and `corruptions.plasma`, as in `corruptions.compiled`."""
+"""The inner loops of contrast, pixelate and the clouds of fog, as in `corruptions.compiled`."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from corruptions.compiled import compile_loop
+
+
+@compile_loop
+def contrast(start: int, stop: int, planes: np.ndarray, kept: float, result: np.ndarray) -> None:
+    """Draw planes [n, size] of whole levels towards their means, of which the share `1 - kept` is added."""
+    factor = np.float32(kept)
+    for plane in range(start, stop):
+        levels, target = planes[plane], result[plane]
+        total = 0
+        for place in range(len(levels)):
+            total += int(levels[place])
+        summand = np.float32(total / len(levels) * (1 - kept))
+        for place in range(len(levels)):
+            target[place] = levels[place] * factor + summand
 
 
 @compile_loop

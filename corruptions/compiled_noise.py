@@ -11,38 +11,32 @@ from corruptions.compiled import compile_loop
 
 
 @compile_loop
-def add(
-    start: int, stop: int, words: np.ndarray, levels: np.ndarray, result: np.ndarray, table: np.ndarray
-) -> None:
-    """Add the entries of a table of 2**16 that the words name."""
+def add(start: int, stop: int, words: np.ndarray, levels: np.ndarray, table: np.ndarray) -> None:
+    """Add the entries of a table of 2**16 that the words name to the levels."""
     for row in range(start, stop):
         for place in range(words.shape[1]):
-            result[row, place] = table[words[row, place]] + levels[row, place]
+            levels[row, place] += table[words[row, place]]
 
 
 @compile_loop
-def add_scaled(
-    start: int, stop: int, words: np.ndarray, levels: np.ndarray, result: np.ndarray, table: np.ndarray
-) -> None:
-    """Add the entries of a table of 2**16 that the words name, times the level."""
+def add_scaled(start: int, stop: int, words: np.ndarray, levels: np.ndarray, table: np.ndarray) -> None:
+    """Add the entries of a table of 2**16 that the words name, times the level, to the levels."""
     for row in range(start, stop):
         for place in range(words.shape[1]):
             level = levels[row, place]
-            result[row, place] = table[words[row, place]] * level + level
+            levels[row, place] = table[words[row, place]] * level + level
 
 
 @compile_loop
-def add_spikes(
-    start: int, stop: int, words: np.ndarray, levels: np.ndarray, result: np.ndarray, half: int
-) -> None:
-    """Add -255 where a word is one of the `half` lowest, 255 where it is one of the `half` highest."""
+def add_spikes(start: int, stop: int, words: np.ndarray, levels: np.ndarray, half: int) -> None:
+    """Subtract 255 where a word is one of the `half` lowest, add it where one of the `half` highest."""
     # Two comparisons are vector instructions, a look-up in a table is not.
     white, spike = 2**16 - half, np.float32(255)
     for row in range(start, stop):
         for place in range(words.shape[1]):
             word = np.int32(words[row, place])
             sign = np.int32(word >= white) - np.int32(word < half)
-            result[row, place] = levels[row, place] + np.float32(sign) * spike
+            levels[row, place] += np.float32(sign) * spike
 
 
 @compile_loop

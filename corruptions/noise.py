@@ -1,10 +1,10 @@
 """Noise: Gaussian, shot, impulse and speckle.
 
-Every function here and in the other three files takes whole levels from 0 to 255, the setting of one
-severity and the batch's random numbers, and returns levels before clipping and truncation. Settings are
-in the units of the published scripts, where images are in [0, 1]. Severity tables: `imagenet` and `cifar`
-as in make_imagenet_c.py and make_cifar_c.py of Hendrycks and Dietterich 2019; `fashion` takes the noise
-of MNIST-C (Mu and Gilmer 2019), which is ImageNet-C's.
+Every function here and in the other three files takes whole levels from 0 to 255, contiguous, the setting
+of one severity and the batch's random numbers, and returns levels before clipping and truncation; those
+that it took may be overwritten. Settings are in the units of the published scripts, where images are in
+[0, 1]. Severity tables: `imagenet` and `cifar` as in make_imagenet_c.py and make_cifar_c.py of Hendrycks
+and Dietterich 2019; `fashion` takes the noise of MNIST-C (Mu and Gilmer 2019), which is ImageNet-C's.
 """
 
 from __future__ import annotations
@@ -41,11 +41,10 @@ def gaussian_noise(levels: Levels, setting: float, draws: Draws) -> Levels:
 
 
 def _pass(kernel: Callable[..., None], levels: Levels, draws: Draws, *tables: Any) -> Levels:
-    """Return levels [n, c, h, w] with noise from a kernel that takes 16 random bits for each."""
-    result, words = torch.empty_like(levels), draws.short_words(*levels.shape[1:])
-    flat = (values.reshape(len(levels), -1) for values in (words, levels, result))
-    compiled.run(kernel, len(levels), *flat, *tables)
-    return result
+    """Let a kernel that takes 16 random bits for each value write noise over the levels."""
+    words = draws.short_words(levels[0].numel())
+    compiled.run(kernel, len(levels), words, levels.flatten(1), *tables)
+    return levels
 
 
 @functools.lru_cache(maxsize=16)
