@@ -27,7 +27,7 @@ def fill(card: Path, records: Iterable[Record]) -> int:
     """
     try:
         content = json.loads(card.read_text())
-        sha256 = content["sha256"]
+        sha256 = str(content["sha256"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BenchError(f"{card} is not a card: {error}") from error
     own = [r for r in records if r.status == "ok" and r.cell.weights == sha256 and _belongs(r)]

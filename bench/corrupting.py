@@ -18,10 +18,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
 from bench import devices
 from bench.errors import BenchError, UnknownName
+from bench.holding import held
 from bench.pictures import Archive, Corrupt, Folder, Originals, Pixels, write_file
 from bench.progress import Progress, SilentProgress
 from corruptions.names import BENCHMARK_CORRUPTIONS, FAMILIES, SEVERITIES, SEVERITY_TABLES
@@ -200,19 +199,9 @@ def _settings(originals: Originals, options: Options) -> dict[str, Any]:
 @contextmanager
 def _claimed(out: Path, settings: dict[str, Any], names: Sequence[str]) -> Iterator[None]:
     """Hold a folder that was made with these settings, or is new."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(out / ".corrupt.lock", timeout=0)
-        lock.acquire()
-    except Timeout:
-        raise BenchError(f"another run is writing to {out}") from None
-    except OSError as error:
-        raise BenchError(f"cannot write to {out}: {error.strerror or error}") from error
-    try:
+    with held(out, ".corrupt.lock", "another run is writing to"):
         _check_settings(out, settings, names)
         yield
-    finally:
-        lock.release()
 
 
 def _check_settings(out: Path, settings: dict[str, Any], names: Sequence[str]) -> None:

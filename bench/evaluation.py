@@ -175,7 +175,8 @@ def _sources(candidate: Candidate, suite: suites.Suite) -> list[Candidate]:
 
 
 def _pending(cells: Sequence[Cell], store: Store) -> list[Cell]:
-    done = finished(store.read())
+    """Return the cells without a record, and those whose outcomes somebody has removed."""
+    done = {key for key, record in finished(store.read()).items() if store.has_outcomes(record)}
     return [cell for cell in cells if cell.key not in done]
 
 

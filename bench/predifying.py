@@ -72,7 +72,8 @@ def check(config: Path, backbone: str, trust_code: bool = False) -> Description:
             made = predify(network, settings, trust_code=trust_code)
             parts = describe(made, settings.input_size)
     except (OSError, ConfigError, ValueError) as error:
-        raise BenchError(f"{config.name}: {' '.join(str(error).split())}") from error
+        reason = " ".join(str(error).split())
+        raise BenchError(reason if config.name in reason else f"{config.name}: {reason}") from error
     return Description(
         settings.name,
         settings.input_size,

@@ -172,11 +172,18 @@ class Store:
         import pandas as pd
 
         path = self._outcomes_path(record.key)
+        again = "the same `bench run` makes it again"
         if not path.is_file():
-            raise RecordError(f"{path} is missing: the outcomes of {record.label} cannot be read")
+            raise RecordError(f"{path} is missing: the outcomes of {record.label} cannot be read; {again}")
         if hashlib.sha256(path.read_bytes()).hexdigest() != record.outcomes:
-            raise RecordError(f"{path} is damaged: its hash is not the one in records.jsonl")
+            raise RecordError(
+                f"{path} is damaged: its hash is not the one in records.jsonl; remove it, {again}"
+            )
         return pd.read_parquet(path)
+
+    def has_outcomes(self, record: Record) -> bool:
+        """Return whether the file of a record's outcomes is there; it may be damaged."""
+        return self._outcomes_path(record.key).is_file()
 
     def keep_example(self, images_key: str, png: bytes) -> None:
         """Keep a picture of some of the images with this key, for people to look at.

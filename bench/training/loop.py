@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 import math
 import time
@@ -20,7 +21,7 @@ from bench.training.meters import DeviceClock, count_flops, peak_flops, synchron
 from bench.training.objective import Objective
 from bench.training.recipe import Recipe
 from bench.training.schedule import Plan
-from reports.files import replace_file, replace_text
+from reports.files import replace_bytes, replace_text
 
 if TYPE_CHECKING:
     from zoo.checkpoint import Network
@@ -119,7 +120,10 @@ class Run:
             "seconds": (self.seconds, self._epoch_seconds, self._data_seconds),
             "log": self.log,
         }
-        replace_file(out / STATE, lambda file: torch.save(state, file))
+        # Not into the file itself: torch turns a full disk into an error of its own.
+        content = io.BytesIO()
+        torch.save(state, content)
+        replace_bytes(out / STATE, content.getvalue())
         replace_text(out / LOG, "".join(json.dumps(row) + "\n" for row in self.log))
         self._since = time.perf_counter()
 

@@ -12,6 +12,7 @@ import torch
 from bench import devices
 from bench.data import train_images
 from bench.errors import BenchError
+from bench.holding import held
 from bench.training.card import to_float16, write_checkpoint
 from bench.training.evaluation import STEPS, Accuracies, accuracies, validation_attack
 from bench.training.loop import Run
@@ -60,8 +61,15 @@ class Session:
         self._run = Run(model, recipe, found, self.device, identity)
 
     def run(self, max_minutes: float | None, save_minutes: float, is_shown: bool) -> Path:
-        """Train until the end or until a reason to stop, and return the path of the weights."""
-        self.out.mkdir(parents=True, exist_ok=True)
+        """Train until the end or until a reason to stop, and return the path of the weights.
+
+        Raises:
+            BenchError: If another training uses the folder, or it cannot be written.
+        """
+        with held(self.out, ".train.lock", "another training is using"):
+            return self._run_on(max_minutes, save_minutes, is_shown)
+
+    def _run_on(self, max_minutes: float | None, save_minutes: float, is_shown: bool) -> Path:
         began = time.monotonic()
         run = self._run
         run.restore(self.out)

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 import attacks
 from attacks import PGD, SPSA, Draws, ThreatModel
+from attacks.pgd import MomentumPGD
 from zoo.cnnf import two_conv
 
 EXAMPLES = 6
@@ -88,6 +91,32 @@ def test_more_restarts_never_lower_the_loss() -> None:
     one, three = loss(1), loss(3)
     assert (three >= one - 1e-6).all()
     assert (three > one + 1e-6).any()
+
+
+def test_each_restart_is_held_against_the_best_before_it() -> None:
+    """Not against the first: the best of four is never below the best of three."""
+    model, threat = two_conv(0), ThreatModel("linf", 0.2)
+    generator = torch.Generator().manual_seed(0)
+    images, labels = torch.rand(24, 1, 28, 28, generator=generator), torch.arange(24) % 10
+
+    def loss(restarts: int) -> torch.Tensor:
+        run = PGD(threat, steps=1, step_size=0.01, restarts=restarts)
+        adversarial = run(lambda x: model.unroll(x, 0)[0], images, labels, draws(images))
+        return F.cross_entropy(model.unroll(adversarial, 0)[0], labels, reduction="none")
+
+    losses = [loss(restarts) for restarts in range(1, 5)]
+    assert all((more >= fewer - 1e-6).all() for fewer, more in pairwise(losses))
+
+
+def test_momentum_by_hand() -> None:
+    """Each gradient counts with an L1 norm of one, whatever its own, and the earlier ones stay."""
+    step = MomentumPGD(ThreatModel("linf", 1), steps=2, step_size=0.1)._update()
+    images = torch.full((2, 1, 1, 2), 0.5)
+    # Of norm one: (3/4, 1/4) and (-1/4, 3/4), sum (1/2, 1); in another scale (1/4, 3/4) and (3/4, -1/4).
+    first = torch.tensor([[3.0, 1.0], [0.001, 0.003]]).reshape(images.shape)
+    second = torch.tensor([[-100.0, 300.0], [3.0, -1.0]]).reshape(images.shape)
+
+    assert torch.allclose(step(step(images, first), second), torch.full_like(images, 0.7))
 
 
 def test_pgd_leaves_the_model_as_it_was() -> None:

@@ -49,6 +49,15 @@ def test_records_of_other_weights_are_refused(results: Path, tmp_path: Path) -> 
     assert "no record is of the weights of card.json, SHA-256 000000000000" in done.stderr
 
 
+def test_a_card_whose_hash_is_no_text(tmp_path: Path) -> None:
+    """No record is of such weights."""
+    card = tmp_path / "card.json"
+    card.write_text('{"sha256": 5}')
+
+    with pytest.raises(BenchError, match=r"no record is of the weights of card\.json, SHA-256 5"):
+        fill(card, [])
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}"])
 def test_something_else_than_a_card_is_refused(results: Path, tmp_path: Path, content: str) -> None:
     """One line, and the file stays as it is."""

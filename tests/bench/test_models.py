@@ -309,6 +309,20 @@ def test_evaluate_continues_in_a_folder(tmp_path: Path) -> None:
     assert first.equals(second)
 
 
+def test_outcomes_that_are_gone_are_measured_again(tmp_path: Path) -> None:
+    """Who removes a damaged file of outcomes mends the folder by the same run."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    first = bench.evaluate(network, "fashion_mnist", "clean", examples=5, results=tmp_path)
+    (file,) = (tmp_path / "outcomes").iterdir()
+    content = file.read_bytes()
+    file.unlink()
+    second = bench.evaluate(network, "fashion_mnist", "clean", examples=5, results=tmp_path)
+
+    assert file.read_bytes() == content
+    assert first["correct"].tolist() == second["correct"].tolist()
+
+
 def test_a_module_needs_a_dataset() -> None:
     """What its classes mean cannot be guessed."""
     with pytest.raises(BenchError, match="name the dataset"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -19,6 +20,7 @@ from safetensors.torch import load_file
 import zoo
 from bench.data import LabelledImages
 from bench.errors import BenchError
+from bench.holding import held
 from bench.training import loop, progress, session, train
 from zoo import ENTRIES
 
@@ -251,6 +253,36 @@ def test_other_images_or_weights_in_the_same_folder_are_refused(
     monkeypatch.setattr(session, "train_images", lambda name, folder: other)
     with pytest.raises(BenchError, match="on other training images or from other weights"):
         run(toy, tmp_path / "out")
+
+
+def test_a_folder_in_use_is_refused(toy: Path, tmp_path: Path) -> None:
+    """Two trainings would overwrite each other's state."""
+    with (
+        held(tmp_path / "run", ".train.lock", ""),
+        pytest.raises(BenchError, match=r"another training is using .*run"),
+    ):
+        run(toy, tmp_path / "run")
+
+
+def test_a_folder_that_cannot_be_written_is_refused(toy: Path, tmp_path: Path) -> None:
+    """One line, before anything is computed."""
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(BenchError, match=r"cannot write to .*file/run: Not a directory"):
+        run(toy, tmp_path / "file" / "run")
+
+
+def test_a_full_disk_keeps_the_last_state(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run ends with one line, and goes on from what was saved before."""
+    run(toy, tmp_path, max_minutes=1e-9)
+    before = (tmp_path / "state.pt").read_bytes()
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(loop, "replace_bytes", full)
+    with pytest.raises(BenchError, match=r"cannot write to .*: No space left on device"):
+        run(toy, tmp_path)
+    assert (tmp_path / "state.pt").read_bytes() == before
 
 
 def test_damaged_state_is_refused(toy: Path, tmp_path: Path) -> None:

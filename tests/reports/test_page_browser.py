@@ -52,6 +52,16 @@ def page(browser: Browser, everything: Archive, tmp_path: Path) -> Iterator[Page
     assert complaints == []
 
 
+def test_what_explains_the_first_table_can_be_read_on_a_phone(page: Page) -> None:
+    """The table scrolls sideways; its key stays on the screen."""
+    page.set_viewport_size({"width": 420, "height": 900})
+    box = page.locator("#overview-key").bounding_box()
+
+    assert box is not None
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 420
+
+
 def column(page: Page, number: int) -> list[str]:
     """Return what the rows of the first table that are shown are sorted by in a column."""
     cells = f"#models-by-suite tbody tr:not([hidden]) > :nth-child({number})"
