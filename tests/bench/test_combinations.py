@@ -101,7 +101,7 @@ def attacked(tmp_path: Path) -> Callable[..., tuple[list[Record], Store]]:
         store = Store(tmp_path)
         machine = Machine(torch.device("cpu"), 2, torch.float32)
         runner = Runner(
-            {(family, "drawn"): candidate}, lambda cell: (pixels, labels), machine, store, SilentProgress()
+            {scored.identity: candidate}, lambda cell: (pixels, labels), machine, store, SilentProgress()
         )
         readouts = ("last", "avg") if ITERATIONS[family] else ("last",)
         cells = [cell_of(family, name, norm, target, r) for target in targets for r in readouts]
