@@ -36,6 +36,37 @@ class Fixed:
         return self.spoil(logits)
 
 
+class Counting:
+    """Answers the class t after t iterations, and the first answer weighs most in their mean."""
+
+    def unroll(self, images, iterations):
+        passes = range(iterations + 1)
+        logits = torch.stack([torch.eye(10)[t] * (10 - t) for t in passes])
+        return logits[:, None].expand(-1, len(images), -1)
+
+
+def test_a_cell_is_read_after_its_own_iterations(runner, plan) -> None:
+    """Cells of several iteration counts share one unroll to the largest."""
+    cells = [
+        cell.model_copy(update={"model": "m", "weights": "m"})
+        for cell in plan("corruptions")
+        if cell.perturbation is None
+    ]
+    made = runner(m=candidate("m", Counting()))
+    answers = {
+        (record.cell.readout, record.cell.iterations): made.store.read_outcomes(record)["prediction"].unique()
+        for record in made.run(cells)
+    }
+
+    assert {key: answer.tolist() for key, answer in answers.items()} == {
+        ("last", 0): [0],
+        ("last", 1): [1],
+        ("last", 2): [2],
+        ("avg", 1): [0],
+        ("avg", 2): [0],
+    }
+
+
 @pytest.mark.parametrize("batch_size", [1, 7])
 def test_batch_size_changes_no_prediction(runner, plan, batch_size) -> None:
     """The same cells in batches of 1, 7 and 64, in float64, give the same answers."""
