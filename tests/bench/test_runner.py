@@ -36,6 +36,37 @@ class Fixed:
         return self.spoil(logits)
 
 
+class Counting:
+    """Answers the class t after t iterations, and the first answer weighs most in their mean."""
+
+    def unroll(self, images, iterations):
+        passes = range(iterations + 1)
+        logits = torch.stack([torch.eye(10)[t] * (10 - t) for t in passes])
+        return logits[:, None].expand(-1, len(images), -1)
+
+
+def test_a_cell_is_read_after_its_own_iterations(runner, plan) -> None:
+    """Cells of several iteration counts share one unroll to the largest."""
+    cells = [
+        cell.model_copy(update={"model": "m", "weights": "m"})
+        for cell in plan("corruptions")
+        if cell.perturbation is None
+    ]
+    made = runner(m=candidate("m", Counting()))
+    answers = {
+        (record.cell.readout, record.cell.iterations): made.store.read_outcomes(record)["prediction"].unique()
+        for record in made.run(cells)
+    }
+
+    assert {key: answer.tolist() for key, answer in answers.items()} == {
+        ("last", 0): [0],
+        ("last", 1): [1],
+        ("last", 2): [2],
+        ("avg", 1): [0],
+        ("avg", 2): [0],
+    }
+
+
 @pytest.mark.parametrize("batch_size", [1, 7])
 def test_batch_size_changes_no_prediction(runner, plan, batch_size) -> None:
     """The same cells in batches of 1, 7 and 64, in float64, give the same answers."""
@@ -44,6 +75,30 @@ def test_batch_size_changes_no_prediction(runner, plan, batch_size) -> None:
     parts = runner("parts", batch_size, torch.float64)
 
     assert predictions(whole, whole.run(cells)) == predictions(parts, parts.run(cells))
+
+
+def test_corruptions_belong_to_the_seed_and_the_place_in_the_dataset(runner, plan) -> None:
+    """Neither the batch an image is in nor its place there decides its noise; another seed does."""
+    kinds = ("gaussian_noise", "glass_blur")
+    cells = [
+        cell
+        for cell in plan("corruptions", examples=10)
+        if cell.perturbation
+        and cell.perturbation.name in kinds
+        and cell.perturbation.settings["severity"] == 5
+    ]
+
+    def changes(folder: str, batch_size: int, seed: int = 0) -> dict[str, list[float]]:
+        made = runner(folder, batch_size)
+        records = made.run([cell.model_copy(update={"seed": seed}) for cell in cells])
+        assert {record.status for record in records} == {"ok"}
+        return {str(r.cell.perturbation): made.store.read_outcomes(r)["l2"].tolist() for r in records}
+
+    whole = changes("whole", 64)
+    assert len(whole) == 2
+    assert changes("parts", 7) == whole
+    other = changes("other", 64, seed=1)
+    assert all(other[name] != whole[name] for name in whole)
 
 
 def test_a_subset_is_a_prefix(runner, plan) -> None:
@@ -163,10 +218,12 @@ def test_running_out_of_memory_only_costs_time(runner, plan) -> None:
             return super().unroll(images, iterations)
 
     cell = plan("clean", model="plain")[0].model_copy(update={"model": "m", "weights": "m"})
-    (record,) = runner(m=candidate("m", Small())).run([cell])
+    made = runner(m=candidate("m", Small()))
+    (record,) = made.run([cell])
 
     assert (record.status, record.n, record.nonfinite) == ("ok", 8, 0)
     assert sizes == [2, 2, 2, 2]
+    assert made.store.read_outcomes(record)["example"].tolist() == list(range(8))
 
 
 def test_an_image_that_does_not_fit_is_an_error(runner, plan) -> None:

@@ -29,6 +29,19 @@ def planned(suite: str, dataset: str = "cifar10", iterations: int = 2) -> list[C
     return suites.plan(suite, request)
 
 
+@pytest.mark.parametrize(
+    ("dataset", "family"), [("fashion_mnist", "fashion"), ("cifar10", "cifar"), ("imagenet", "imagenet")]
+)
+def test_corruptions_have_the_severities_of_their_dataset(dataset: str, family: str) -> None:
+    """Clean images beside five severities of every kind, by the table made for images of that size."""
+    cells = planned("corruptions", dataset, 0)
+    corrupted = [cell.perturbation for cell in cells if cell.perturbation]
+
+    assert len(cells) == len(corrupted) + 1
+    assert {done.settings["family"] for done in corrupted} == {family}
+    assert len({(done.name, done.settings["severity"]) for done in corrupted}) == 19 * 5
+
+
 @pytest.mark.parametrize("suite", suites.SUITES)
 @pytest.mark.parametrize("dataset", suites.STRICT)
 def test_cells_spell_out_every_setting(suite: str, dataset: str) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.metrics import Accuracy, lowest, wilson
+from reports.metrics import Accuracy, MeanAccuracy, lowest, wilson
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,10 @@ def test_the_lowest_is_sought_among_attacks_on_most_examples() -> None:
     """An attack on two images may leave none standing by chance."""
     assert lowest([Accuracy(60, 100), None, Accuracy(50, 100), Accuracy(0, 2)]) == Accuracy(50, 100)
     assert lowest([None]) is None
+
+
+def test_the_interval_of_a_mean_by_hand() -> None:
+    """1.959964 standard errors each way, the deviation with n - 1: of 0.2, 0.4, 0.6 it is 0.2."""
+    low, high = MeanAccuracy((0.2, 0.4, 0.6)).interval
+
+    assert (low, high) == pytest.approx((0.4 - 1.959964 * 0.2 / 3**0.5, 0.4 + 1.959964 * 0.2 / 3**0.5))

@@ -167,6 +167,16 @@ def test_success_replaces_failure_and_never_the_reverse(record, tmp_path: Path) 
     assert finished(store.read())[made_cell(None).key].correct == 90
 
 
+def test_the_last_success_counts(record, tmp_path: Path) -> None:
+    """Whoever measures a cell again has new outcomes, whose hash stands in the new line."""
+    store = Store(tmp_path)
+    store.append(record(None, 90), outcomes([True, False]))
+    again = store.append(record(None, 80), outcomes([False, False]))
+
+    assert store.read() == [again]
+    assert store.read_outcomes(again)["is_correct"].tolist() == [False, False]
+
+
 def test_numbers_that_are_not_finite_cannot_be_written(record) -> None:
     """JSON has no NaN, and a record holds none."""
     with pytest.raises(ValueError, match="finite"):

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from reports.catalogue import tables_of
+from reports.cnnf_paper import pick
 from reports.metrics import Accuracy
-from reports.records import Store
+from reports.records import Record, Store
 from reports.tables import (
     MISSING,
     Column,
@@ -26,7 +27,7 @@ from reports.tables import (
 from reports.values import Claim, Points
 from reports.worst_case import worst_case
 
-from .conftest import outcomes
+from .conftest import PROVENANCE, outcomes
 
 PAPER = {
     ("cnn_cifar", "last"): {"clean": 79.09, "pgd-7 first": 42.31, "spsa-7 first": 66.61},
@@ -131,6 +132,18 @@ def test_most_examples_win(record, tmp_path: Path) -> None:
     (table,) = tables_of([record(None, 9, 10), record(None, 70, 100)], Store(tmp_path))
 
     assert table.rows[0].values[0] == Accuracy(70, 100)
+
+
+def test_an_early_record_of_most_examples_wins(record, tmp_path: Path) -> None:
+    """A later one on fewer images says less; of two on as many the later one is shown."""
+
+    def at(day: int, correct: int, n: int, **changes: object) -> Record:
+        provenance = PROVENANCE.model_copy(update={"finished_at": f"2026-01-0{day}T00:00:00+00:00"})
+        return record(None, correct, n, provenance=provenance, **changes)
+
+    records = [at(2, 70, 100), at(1, 60, 100, data="e" * 64), at(3, 9, 10)]
+
+    assert pick(records, lambda cell: True) == Accuracy(70, 100)
 
 
 def test_backends_are_not_mixed(record, tmp_path: Path) -> None:
