@@ -11,10 +11,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from corruptions import compiled
+from corruptions import compiled, compiled_noise
 from corruptions.catalogue import CORRUPTIONS, OPTIONS, RESTORATION_CORRUPTIONS, TABLES
 from corruptions.draws import Draws
 from corruptions.names import SEVERITIES, SEVERITY_TABLES
+from corruptions.noise import DISTURBANCES, Disturbance
 
 SMALLEST_SIDE = 28
 CHUNK = {"cpu": 5 * 2**17, "cuda": 2**24}
@@ -73,10 +74,26 @@ def apply(
     with torch.no_grad():
         for start in range(0, len(images), step):
             part = slice(start, start + step)
-            levels = _read(images[part])
             draws = Draws(key, owners[part], images.device)
-            _write(corrupt(levels, setting, draws, **options), result[part])
+            if name in DISTURBANCES and _is_direct(images):
+                _disturb(images[part], DISTURBANCES[name](setting), draws, result[part])
+            else:
+                _write(corrupt(_read(images[part]), setting, draws, **options), result[part])
     return result
+
+
+def _is_direct(images: Tensor) -> bool:
+    return compiled.is_used(images.device) and images.dtype == torch.float32
+
+
+def _disturb(images: Tensor, disturbance: Disturbance, draws: Draws, result: Tensor) -> None:
+    """Read images, add noise and write them."""
+    images = images.contiguous()
+    words, highest = draws.short_words(images[0].numel()), np.empty(len(images), np.uint32)
+    source, target, slack = images.flatten(1), result.flatten(1), np.float32(TRUNCATION_SLACK)
+    arguments = (source, words, *disturbance, slack, highest, target)
+    compiled.run(compiled_noise.disturb, len(images), *arguments)
+    _check_highest(highest, images)
 
 
 def _read(images: Tensor) -> Tensor:
@@ -88,15 +105,13 @@ def _read(images: Tensor) -> Tensor:
     images = images.contiguous()
     levels, highest = torch.empty_like(images), np.empty(len(images), np.uint32)
     compiled.run(compiled.to_levels, len(images), images.flatten(1), levels.flatten(1), highest)
-    # The bits of numbers from 0 to 1 are ordered as they are; all others but -0 have higher ones.
-    if highest.max() > ONE_BITS:
-        _check_range(images)
+    _check_highest(highest, images)
     return levels
 
 
 def _write(levels: Tensor, result: Tensor) -> None:
     """Truncate levels to 8 bits and write them as numbers in [0, 1]."""
-    if not compiled.is_used(levels.device) or result.dtype != torch.float32:
+    if not _is_direct(result):
         result.copy_(levels.add(TRUNCATION_SLACK).floor_().clamp_(0, 255).div_(255))
         return
     slack, target = np.float32(TRUNCATION_SLACK), result.flatten(1)
@@ -124,6 +139,12 @@ def _check_images(images: Tensor) -> None:
         raise ValueError(f"images must have 1 or 3 channels, got {channels}")
     if min(height, width) < SMALLEST_SIDE:
         raise ValueError(f"images must be at least {SMALLEST_SIDE}x{SMALLEST_SIDE}, got {height}x{width}")
+
+
+def _check_highest(highest: np.ndarray, images: Tensor) -> None:
+    # The bits of numbers from 0 to 1 are ordered as they are; all others but -0 have higher ones.
+    if highest.max() > ONE_BITS:
+        _check_range(images)
 
 
 def _check_range(images: Tensor) -> None:

@@ -127,27 +127,39 @@ def count_steps(
             counted[row, place] = np.float32(words[row, place]) * step + first
 
 
-@compile_loop
-def to_levels(start: int, stop: int, images: np.ndarray, levels: np.ndarray, highest: np.ndarray) -> None:
-    """Round numbers in [0, 1] to whole levels, halves to even.
+@inline_loop
+def read_line(images: np.ndarray, levels: np.ndarray) -> Any:
+    """Round numbers in [0, 1] to whole levels, halves to even; return the highest of their bits.
 
-    uint32 `highest` [n] receives the highest bits of each image, read as whole numbers.
+    Bits are read as whole numbers, a uint32.
     """
     # In a float32 of this size the last bit is 1, so adding it rounds.
     magic = np.float32(3 * 2**22)
+    bits, highest = images.view(np.uint32), np.uint32(0)
+    for place in range(len(levels)):
+        levels[place] = (images[place] * np.float32(255) + magic) - magic
+        highest = max(highest, bits[place])
+    return highest
+
+
+@inline_loop
+def write_line(levels: np.ndarray, slack: float, images: np.ndarray) -> None:
+    """Truncate levels to whole ones from 0 to 255 and write them as numbers in [0, 1]."""
+    for place in range(len(levels)):
+        level = levels[place] + slack
+        level = min(max(level, np.float32(0)), np.float32(255))
+        images[place] = np.float32(np.int32(level)) / np.float32(255)
+
+
+@compile_loop
+def to_levels(start: int, stop: int, images: np.ndarray, levels: np.ndarray, highest: np.ndarray) -> None:
+    """Do as `read_line` to every row; uint32 `highest` [n] receives the highest bits."""
     for row in range(start, stop):
-        bits, top = images[row].view(np.uint32), np.uint32(0)
-        for place in range(images.shape[1]):
-            levels[row, place] = (images[row, place] * np.float32(255) + magic) - magic
-            top = max(top, bits[place])
-        highest[row] = top
+        highest[row] = read_line(images[row], levels[row])
 
 
 @compile_loop
 def from_levels(start: int, stop: int, levels: np.ndarray, slack: float, images: np.ndarray) -> None:
-    """Truncate levels to whole ones from 0 to 255 and write them as numbers in [0, 1]."""
+    """Do as `write_line` to every row."""
     for row in range(start, stop):
-        for place in range(levels.shape[1]):
-            level = levels[row, place] + slack
-            level = min(max(level, np.float32(0)), np.float32(255))
-            images[row, place] = np.float32(np.int32(level)) / np.float32(255)
+        write_line(levels[row], slack, images[row])

@@ -1,42 +1,63 @@
 """The inner loops of `corruptions.noise`, as in `corruptions.compiled`.
 
-`words` are uint16 unless said otherwise; all arrays are [n, values].
+Arrays are [n, values], `words` uint16 unless said otherwise. Noise that belongs to a value alone reads
+the images and writes the result itself, a piece at a time that stays in the nearest cache: passes over
+whole images would take longer than the noise.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from corruptions.compiled import compile_loop
+from corruptions.compiled import compile_loop, inline_loop, read_line, write_line
+
+PIECE = 8192
+ADDED, SCALED, SPIKES = range(3)
+"""The kinds of `noise.Disturbance`."""
 
 
 @compile_loop
-def add(start: int, stop: int, words: np.ndarray, levels: np.ndarray, table: np.ndarray) -> None:
-    """Add the entries of a table of 2**16 that the words name to the levels."""
-    for row in range(start, stop):
-        for place in range(words.shape[1]):
-            levels[row, place] += table[words[row, place]]
+def disturb(
+    start: int,
+    stop: int,
+    images: np.ndarray,
+    words: np.ndarray,
+    kind: int,
+    table: np.ndarray,
+    half: int,
+    slack: float,
+    highest: np.ndarray,
+    result: np.ndarray,
+) -> None:
+    """Write images with noise: `noise.Disturbance` says what each word adds.
+
+    Images are read as by `compiled.to_levels`, which fills `highest`, and written as by
+    `compiled.from_levels`.
+    """
+    levels = np.empty(PIECE, np.float32)
+    for image in range(start, stop):
+        highest[image] = 0
+        for first in range(0, images.shape[1], PIECE):
+            source, drawn = images[image, first : first + PIECE], words[image, first : first + PIECE]
+            part = levels[: len(source)]
+            highest[image] = max(highest[image], read_line(source, part))
+            if kind == SPIKES:
+                _add_spikes(drawn, half, part)
+            else:
+                for place in range(len(part)):
+                    value = table[drawn[place]]
+                    part[place] += value * part[place] if kind == SCALED else value
+            write_line(part, slack, result[image, first : first + PIECE])
 
 
-@compile_loop
-def add_scaled(start: int, stop: int, words: np.ndarray, levels: np.ndarray, table: np.ndarray) -> None:
-    """Add the entries of a table of 2**16 that the words name, times the level, to the levels."""
-    for row in range(start, stop):
-        for place in range(words.shape[1]):
-            level = levels[row, place]
-            levels[row, place] = table[words[row, place]] * level + level
-
-
-@compile_loop
-def add_spikes(start: int, stop: int, words: np.ndarray, levels: np.ndarray, half: int) -> None:
-    """Subtract 255 where a word is one of the `half` lowest, add it where one of the `half` highest."""
+@inline_loop
+def _add_spikes(words: np.ndarray, half: int, levels: np.ndarray) -> None:
     # Two comparisons are vector instructions, a look-up in a table is not.
     white, spike = 2**16 - half, np.float32(255)
-    for row in range(start, stop):
-        for place in range(words.shape[1]):
-            word = np.int32(words[row, place])
-            sign = np.int32(word >= white) - np.int32(word < half)
-            levels[row, place] += np.float32(sign) * spike
+    for place in range(len(levels)):
+        word = np.int32(words[place])
+        sign = np.int32(word >= white) - np.int32(word < half)
+        levels[place] += np.float32(sign) * spike
 
 
 @compile_loop

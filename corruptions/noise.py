@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -35,21 +35,7 @@ GAUSSIAN_NOISE: Table[float] = {
 
 def gaussian_noise(levels: Levels, setting: float, draws: Draws) -> Levels:
     """Add the same normal noise everywhere."""
-    if compiled.is_used(levels.device):
-        return _pass(compiled_noise.add, levels, draws, _normals(255 * setting))
     return draws.normal(*levels.shape[1:]).mul_(255 * setting).add_(levels)
-
-
-def _pass(kernel: Callable[..., None], levels: Levels, draws: Draws, *tables: Any) -> Levels:
-    """Let a kernel that takes 16 random bits for each value write noise over the levels."""
-    words = draws.short_words(levels[0].numel())
-    compiled.run(kernel, len(levels), words, levels.flatten(1), *tables)
-    return levels
-
-
-@functools.lru_cache(maxsize=16)
-def _normals(deviation: float) -> Float[Tensor, " words"]:
-    return normal_quantiles(torch.device("cpu")) * deviation
 
 
 SHOT_NOISE: Table[float] = {
@@ -126,19 +112,21 @@ IMPULSE_NOISE: Table[float] = {
 
 def impulse_noise(levels: Levels, setting: float, draws: Draws) -> Levels:
     """Turn a fraction of the values, half of them each, to black and to white."""
-    if compiled.is_used(levels.device):
-        return _pass(compiled_noise.add_spikes, levels, draws, round(setting / 2 * WORD))
     return draws.pick(_spikes(setting, levels.device), *levels.shape[1:]).add_(levels)
 
 
 @functools.lru_cache(maxsize=16)
 def _spikes(fraction: float, device: torch.device) -> Float[Tensor, " words"]:
     """Return what each 16-bit word adds to a level: nothing, or more than the whole range."""
-    half = round(fraction / 2 * WORD)
+    half = _half(fraction)
     table = torch.zeros(WORD, device=device)
     table[:half] = -255
     table[WORD - half :] = 255
     return table
+
+
+def _half(fraction: float) -> int:
+    return round(fraction / 2 * WORD)
 
 
 SPECKLE_NOISE: Table[float] = {
@@ -151,6 +139,29 @@ SPECKLE_NOISE: Table[float] = {
 
 def speckle_noise(levels: Levels, setting: float, draws: Draws) -> Levels:
     """Add normal noise in proportion to the level."""
-    if compiled.is_used(levels.device):
-        return _pass(compiled_noise.add_scaled, levels, draws, _normals(setting))
     return draws.normal(*levels.shape[1:]).mul_(setting).mul_(levels).add_(levels)
+
+
+class Disturbance(NamedTuple):
+    """What 16 random bits add to a value.
+
+    `kind` is one of `compiled_noise`: what a table says (`ADDED`), that times the level (`SCALED`), or -255
+    for the `half` lowest words and 255 for the `half` highest (`SPIKES`).
+    """
+
+    kind: int
+    table: Float[Tensor, " words"] = torch.empty(0)
+    half: int = 0
+
+
+@functools.lru_cache(maxsize=16)
+def _normals(kind: int, deviation: float) -> Disturbance:
+    return Disturbance(kind, normal_quantiles(torch.device("cpu")) * deviation)
+
+
+DISTURBANCES: dict[str, Callable[[float], Disturbance]] = {
+    "gaussian_noise": lambda setting: _normals(compiled_noise.ADDED, 255 * setting),
+    "impulse_noise": lambda setting: Disturbance(compiled_noise.SPIKES, half=_half(setting)),
+    "speckle_noise": lambda setting: _normals(compiled_noise.SCALED, setting),
+}
+"""The same corruptions for a CPU, where one compiled loop reads, changes and writes."""
