@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 import attacks
 from attacks import PGD, SPSA, Draws, ThreatModel
+from attacks.ascent import loss_gradient
 from attacks.pgd import MomentumPGD
 from zoo.cnnf import two_conv
 
@@ -128,6 +129,21 @@ def test_pgd_leaves_the_model_as_it_was() -> None:
     )
 
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_the_estimate_on_one_pixel_is_the_gradient() -> None:
+    """There a random direction is the only one, whatever its sign."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(5, 1, 1, 1, generator=generator, dtype=torch.float64)
+    weights, labels = torch.randn(1, 3, generator=generator, dtype=torch.float64), torch.arange(5) % 3
+
+    def classifier(x: torch.Tensor) -> torch.Tensor:
+        return x.flatten(1) @ weights
+
+    spsa = SPSA(ThreatModel("linf", 0.1), steps=1, samples=4, delta=1e-3, learning_rate=0.01)
+    estimate = spsa.estimated_gradient(classifier, labels, draws(images))(images)
+
+    torch.testing.assert_close(estimate, loss_gradient(classifier, labels)(images), rtol=1e-5, atol=1e-7)
 
 
 def test_spsa_needs_no_gradient() -> None:

@@ -17,9 +17,9 @@ def linear(images: torch.Tensor) -> torch.Tensor:
 def test_the_target_gains_what_the_ball_allows(norm) -> None:
     """Closed form: the target's pixel rises by epsilon; under linf all others fall by as much."""
     images, labels = torch.full((2, 1, 2, 2), 0.5), torch.tensor([0, 3])
-    attack = TargetedBIM(ThreatModel(norm, 0.1), 50, 0.02, target_shift=2, classes=4)
+    attack = TargetedBIM(ThreatModel(norm, 0.1), 50, 0.02, target_shift=3, classes=4)
     moved = attack(linear, images, labels, Draws("test", range(2), images)) - images
-    target = torch.eye(4)[[2, 1]].bool()
+    target = torch.eye(4)[[3, 2]].bool()
 
     assert not moved.requires_grad
     if norm == "linf":

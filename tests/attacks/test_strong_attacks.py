@@ -9,7 +9,7 @@ import torch
 
 import attacks
 from attacks import Draws
-from attacks.apgd import checkpoints_of
+from attacks.apgd import KEPT, _Climb, checkpoints_of
 from attacks.square import _bumps
 from zoo.cnnf import two_conv
 
@@ -197,6 +197,54 @@ def test_apgd_agrees_with_its_authors_code() -> None:
         ours, theirs = fooled("native", loss), fooled("pyautoattack", loss)
         assert abs(ours - theirs) <= 1
         assert ours > 0
+
+
+def test_apgd_halves_and_goes_back_by_hand() -> None:
+    """Section 3.2 on four examples at a checkpoint four steps after the last, their best loss 2.
+
+    One rarely rose. One rose without a new best, for the first time, one for the second. One went well.
+    """
+    images = torch.zeros(4, 1, 1, 1)
+    labels = torch.zeros(4, dtype=torch.long)
+    climb = _Climb.begin(images, labels, labels, images + 0.5, 0.2)
+    climb.best, climb.best_gradient = images + 0.9, images - 1
+    climb.gradient = images + 1
+    climb.loss, climb.best_loss = torch.ones(4), torch.full((4,), 2.0)
+    climb.rises = torch.tensor([2, 4, 4, 3])
+    climb.was_halved = torch.tensor([False, False, True, False])
+    climb.checked_loss = torch.tensor([1.0, 2.0, 2.0, 1.0])
+    climb.adapt(4)
+    is_halved = [True, True, False, False]
+
+    assert climb.was_halved.tolist() == is_halved
+    for found, halved, kept in (
+        (climb.step_size, 0.1, 0.2),
+        (climb.current, 0.9, 0.5),
+        (climb.gradient, -1, 1),
+        (climb.loss, 2, 1),
+    ):
+        assert found.flatten().tolist() == pytest.approx([halved if half else kept for half in is_halved])
+    assert climb.rises.tolist() == [0] * 4
+    assert climb.checked_loss.tolist() == [2] * 4
+
+
+def test_apgd_keeps_steps_in_part_by_hand() -> None:
+    """Algorithm 1, line 8: 3/4 of 0.2 downhill, and 1/4 of the 0.2 that it went before."""
+    images = torch.full((1, 1, 1, 1), 0.5)
+    climb = _Climb.begin(images, torch.zeros(1, dtype=torch.long), torch.zeros(1), images, 0.2)
+    climb.current, climb.gradient = images + 0.2, -torch.ones_like(images)
+    climb.move(attacks.ThreatModel("linf", 1), KEPT)
+
+    assert climb.current.item() == pytest.approx(0.7 - 0.75 * 0.2 + 0.25 * 0.2)
+
+
+def test_apgd_keeps_its_first_step_whole() -> None:
+    """It is twice epsilon long, so that a linear model is at its worst after one."""
+    images, labels = middle_images()
+    attack = attacks.APGD(attacks.ThreatModel("linf", 0.2), steps=1, early_stop=False)
+    found = attack(Linear(0.3), images, labels, draws(images))
+
+    torch.testing.assert_close((found - images).abs(), torch.full_like(images, 0.2))
 
 
 def test_checkpoints_are_the_papers() -> None:
