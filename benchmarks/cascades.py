@@ -36,7 +36,7 @@ def main(model: str, examples: int, readout: str) -> None:
     for suite in ("strongest", "autoattack"):
         cells = [c for c in suites.plan(suite, request) if c.perturbation and c.readout == readout]
         with tempfile.TemporaryDirectory() as folder:
-            known = {(candidate.scored.name, candidate.scored.weights): candidate}
+            known = {candidate.scored.identity: candidate}
             machine = Machine(device, BATCH, torch.float32)
             runner = Runner(known, lambda cell: images, machine, Store(Path(folder)), SilentProgress())
             started = time.perf_counter()

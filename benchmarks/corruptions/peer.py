@@ -28,7 +28,7 @@ for line in sys.stdin:
             for image in images:
                 corrupt(image, corruption_name=request["kind"], severity=request["severity"])
             seconds.append((time.process_time() - start) / len(images))
-        answer = {"seconds": seconds}
+        answer: dict[str, object] = {"seconds": seconds}
     except Exception as error:  # a kind that the peer cannot run is a result
         answer = {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
     print(json.dumps(answer), flush=True)
