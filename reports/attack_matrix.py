@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reports.archive import Archive
-from reports.attacks_run import TARGETS, attack_name, attacked, is_attacked, latest
+from reports.attacks_run import TARGETS, attack_name, attacked, is_attacked, latest, untouched
 from reports.cnnf_paper import budget_notes
 from reports.figures import Figure, Panel, Series, percent_at
 from reports.metrics import Accuracy, lowest
@@ -32,15 +32,15 @@ def attack_matrix(records: Sequence[Record], archive: Archive) -> list[Table]:
         return []
     rows, attacks = subjects(ok), _attacks(ok)
     labels = labels_of(rows)
-    clean = [r for r in records if r.status == "ok" and r.cell.perturbation is None]
+    clean = untouched(records)
     lines, flattered = [], []
     for row in rows:
         own = [record for record in ok if subject(record) == row]
         found = [accuracy_under(own, attack) for attack in attacks]
         minimum = lowest(found)
-        worst = worst_case(attacked(own), archive)
-        untouched = latest([record for record in clean if subject(record) == row])
-        first = Accuracy(untouched.correct, untouched.n) if untouched else None
+        worst = worst_case([*own, *(r for r in clean if subject(r) == row)], archive)
+        shown = latest([record for record in clean if subject(record) == row])
+        first = Accuracy(shown.correct, shown.n) if shown else None
         lines.append(Row(labels[row], (first, *found, minimum, worst, _flattery(minimum, worst))))
         flattered += _remark(labels[row], minimum, worst)
     cell = ok[0].cell
@@ -53,7 +53,7 @@ def attack_matrix(records: Sequence[Record], archive: Archive) -> list[Table]:
     )
     notes = (
         "min: lowest mean accuracy over the attacks run on most examples, as papers report it; worst case: "
-        "examples that survive every attack run on them; flattery: min less worst case, in points",
+        "examples that are right and survive every attack run on them; flattery: min less worst case, in points",
         *flattered,
         *failures(records),
         *budget_notes(ok),
@@ -73,7 +73,8 @@ def attack_map(records: Sequence[Record], archive: Archive) -> list[Figure]:
     for row in rows:
         own = [record for record in ok if subject(record) == row]
         found = {f"{name} ({target})": accuracy_under(own, (name, target)) for name, target in attacks}
-        found["worst case"] = worst_case(attacked(own), archive)
+        clean = [record for record in untouched(records) if subject(record) == row]
+        found["worst case"] = worst_case([*clean, *own], archive)
         points = tuple(percent_at(heading, value) for heading, value in found.items() if value)
         series.append(Series(labels[row], points))
     cell = ok[0].cell
@@ -85,7 +86,10 @@ def attack_map(records: Sequence[Record], archive: Archive) -> list[Figure]:
             y_label="accuracy (%)",
             panels=(Panel("", tuple(series)),),
             places=(*(f"{name} ({target})" for name, target in attacks), "worst case"),
-            notes=("worst case: examples that survive every attack run on them", *budget_notes(ok)),
+            notes=(
+                "worst case: examples that are right and survive every attack run on them",
+                *budget_notes(ok),
+            ),
             provenance=tuple(provenance(ok)),
         )
     ]

@@ -27,6 +27,11 @@ def attacked(records: Iterable[Record]) -> list[Record]:
     return [record for record in records if record.status == "ok" and is_attacked(record.cell)]
 
 
+def untouched(records: Iterable[Record]) -> list[Record]:
+    """Return the finished records of clean images."""
+    return [r for r in records if r.status == "ok" and r.cell.perturbation is None and r.cell.probe is None]
+
+
 def latest(records: Sequence[Record]) -> Record | None:
     """Return the record with most examples, then whose attacker knew the iterations, then the latest."""
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from reports.archive import Outcomes
-from reports.attacks_run import attacked
 from reports.cell import Cell
 from reports.metrics import Accuracy, lowest
 from reports.records import Record
@@ -101,11 +100,13 @@ def _tables_of(records: Sequence[Record], remark: str, store: Outcomes) -> list[
     if len(more) > 0 and any(r.cell.perturbation and r.cell.perturbation.settings["steps"] == 40 for r in ok):
         values = {
             row: [pick(by_subject[row], query, doubts) for query in more.values()]
-            + [worst_case(attacked(by_subject[row]), store)]
+            + [worst_case(by_subject[row], store)]
             for row in rows
         }
         columns = [*map(column_of, more), Column("worst case")]
-        worst = "worst case: examples that survive every attack run on them, whatever target it had"
+        worst = (
+            "worst case: examples that are right and survive every attack run on them, whatever target it had"
+        )
         tables.append(
             _table(f"{title}: beyond the paper", columns, labels, values, (worst, *notes), made_with)
         )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from reports.archive import Outcomes
 from reports.attacks_run import attack_name, is_attacked
 from reports.cell import Identity
+from reports.corruption_table import clean_accuracy
 from reports.figures import Figure, Panel, Series, percent_at
 from reports.metrics import Accuracy
 from reports.records import Record
@@ -130,11 +131,12 @@ def _curves(records: Sequence[Record], archive: Outcomes) -> tuple[list[Record],
         for record in own:
             done = record.cell.perturbation
             by_epsilon[float(done.settings["epsilon"]) if done else 0.0].append(record)
-        curves[row] = {
-            epsilon: accuracy
-            for epsilon, found in sorted(by_epsilon.items())
-            if (accuracy := worst_case(found, archive))
-        }
+        clean = by_epsilon.pop(0.0, [])
+        first = clean_accuracy(clean)
+        curves[row] = {0.0: first} if first else {}
+        for epsilon, found in sorted(by_epsilon.items()):
+            if accuracy := worst_case([*clean, *found], archive):
+                curves[row][epsilon] = accuracy
     return ok, curves
 
 

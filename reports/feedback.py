@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from reports.archive import Archive, Outcomes
-from reports.attacks_run import attack_name, is_attacked, latest
+from reports.attacks_run import attack_name, attacked, is_attacked, latest, untouched
 from reports.cell import Identity
 from reports.corruption_table import hits_by_kind, shares_over
 from reports.figures import Figure, Panel, Point, Series
@@ -26,7 +26,7 @@ from reports.subjects import Subject, failures, labels_of, provenance, subject, 
 from reports.tables import Column, Row, Table
 from reports.values import Points, PValue, Remark
 from reports.verdict.evidence import Threat, threat_of, work
-from reports.worst_case import hits, survivors
+from reports.worst_case import hits, standing
 
 ALPHA = 0.05
 """Largest adjusted p-value of a difference that is called clear."""
@@ -218,9 +218,14 @@ def _questions(
     if len(threats) == 1:
         within = [[r for r in own if threat_of(r.cell) == threats[0]] for own in attacks]
         found |= _attack_questions(within[0], within[1], archive)
+        if max(map(len, within)) > 1:
+            found["worst case"] = (
+                standing([*untouched(plain), *within[0]], archive),
+                standing([*untouched(feedback), *within[1]], archive),
+            )
     elif threats:
         radii = [f"{threat.epsilon:.3g}" for threat in threats]
-        stands = [_over_threats(own, threats, archive) for own in attacks]
+        stands = [_over_threats(own, threats, archive) for own in (plain, feedback)]
         found[f"mean of {len(radii)} epsilons, {radii[0]} to {radii[-1]}"] = stands[0], stands[1]
     corrupted = [[r for r in own if _is_corrupted(r)] for own in (plain, feedback)]
     kinds = [hits_by_kind(own, archive) for own in corrupted]
@@ -235,7 +240,7 @@ def _questions(
 def _attack_questions(
     plain: Sequence[Record], feedback: Sequence[Record], archive: Outcomes
 ) -> dict[str, tuple[Shares, Shares]]:
-    """Return each attack on the model itself, the shortest first, and the worst case over several."""
+    """Return each attack on the model itself, the shortest first."""
     found: dict[str, tuple[Shares, Shares]] = {}
     bare, own = ([r for r in records if not r.cell.is_transfer] for records in (plain, feedback))
     for name, target in dict.fromkeys(map(_aim, sorted(own, key=_effort))):
@@ -244,20 +249,18 @@ def _attack_questions(
         ours = latest([r for r in own if _aim(r) == (name, target)])
         if theirs and ours:
             found[f"{name} ({target})"] = _shares(theirs, archive), _shares(ours, archive)
-    if max(len(plain), len(feedback)) > 1:
-        worst = [survivors(hits(archive.read_outcomes(r)) for r in records) for records in (plain, feedback)]
-        found["worst case"] = worst[0], worst[1]
     return found
 
 
 def _over_threats(records: Sequence[Record], threats: Sequence[Threat], archive: Outcomes) -> Shares:
     """Return the share of threat models under all of whose attacks an example stands."""
+    clean, attacks = untouched(records), attacked(records)
     stands = [
-        survivors(hits(archive.read_outcomes(r)) for r in records if threat_of(r.cell) == threat)
+        standing([*clean, *(r for r in attacks if threat_of(r.cell) == threat)], archive)
         for threat in threats
     ]
     common = set.intersection(*map(set, stands))
-    return {example: sum(standing[example] for standing in stands) / len(stands) for example in common}
+    return {example: sum(found[example] for found in stands) / len(stands) for example in common}
 
 
 def _aim(record: Record) -> tuple[str, str]:

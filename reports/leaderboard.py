@@ -14,7 +14,6 @@ from reports.tables import Column, Row, Table
 from reports.values import Doubted, Remark
 from reports.verdict import verdict_of
 from reports.verdict.evidence import Evidence, Threat, threat_of
-from reports.worst_case import survivors
 
 SUITES = ("adversarial", "autoattack", "cnnf-paper", "smoke", "strongest", "verdict")
 """Whose answers and threat models are entered: suites of untargeted attacks on models as they are used."""
@@ -93,7 +92,7 @@ def leaderboard(records: Sequence[Record], archive: Archive) -> list[Table]:
         Column("paper", is_attack=False),
     )
     notes = (
-        "AutoAttack: its standard version; best known: examples that survive every attack run on them",
+        "AutoAttack: its standard version; best known: examples that are right and survive every attack run on them",
         "unreliable: checks of the verdict that failed",
     )
     rows = tuple(Row(standing.label, _values(standing)) for standing in shown)
@@ -127,7 +126,7 @@ def _standing(row: Subject, label: str, records: Sequence[Record], archive: Arch
     if evidence.threat is None:
         return None
     within = [record for record in evidence.attacks if threat_of(record.cell) == evidence.threat]
-    survived = survivors(map(evidence.standing, within))
+    survived = evidence.survivors(within)
     automatic = [r for r in within if r.cell.perturbation and r.cell.perturbation.name == AUTOATTACK]
     checks = verdict_of(records, archive)
     claims = archive.published.get(row.model)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reports.archive import Archive
-from reports.attacks_run import attack_name, attacked
+from reports.attacks_run import attack_name, attacked, untouched
 from reports.catalogue import groups
 from reports.corruption_table import clean_accuracy, hits_by_kind, mean_over
 from reports.metrics import Accuracy
@@ -67,7 +67,7 @@ def _line(
         clean=clean_accuracy(records),
         weakest=Accuracy(weakest.correct, weakest.n) if weakest else None,
         weakest_attack=_name(weakest) if weakest else "",
-        worst_case=worst_case(under_attack, archive),
+        worst_case=worst_case([*untouched(records), *under_attack], archive),
         corrupted=mean_over(hits, sorted(hits)) if hits else None,
     )
 

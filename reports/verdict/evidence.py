@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from reports.archive import Outcomes
+from reports.attacks_run import untouched
 from reports.cell import Cell
 from reports.records import Record
-from reports.worst_case import Hits, hits
+from reports.worst_case import Hits, hits, survivors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,6 +70,10 @@ class Evidence:
     def others(self) -> list[Record]:
         """All attacks of the same threat model that know less, or something else."""
         return [r for r in self.attacks if threat_of(r.cell) == self.threat and not is_informed(r.cell)]
+
+    def survivors(self, attacks: Iterable[Record]) -> Hits:
+        """Return which examples stand against these attacks and are right as they are."""
+        return survivors(map(self.standing, attacks), map(self.standing, untouched(self.records)))
 
     def column(self, record: Record, name: str) -> pd.Series | None:
         """Return a column of the outcomes; None if the record was written without it."""

@@ -15,7 +15,6 @@ from reports.values import DAGGER, Doubted, Remark
 from reports.verdict.catalogue import RULES, Check, doubted, verdict_of
 from reports.verdict.evidence import NOISE, Evidence, Threat, is_aimed, is_informed, threat_of, title, work
 from reports.verdict.finding import ALPHA
-from reports.worst_case import survivors
 
 Verdicts = Mapping[Subject, Sequence[Check]]
 
@@ -98,7 +97,7 @@ def _numbers(
 
 def _worst(records: Iterable[Record], store: Outcomes) -> Accuracy | None:
     evidence = Evidence.of(records, store)
-    standing = survivors(map(evidence.standing, [*evidence.informed, *evidence.others]))
+    standing = evidence.survivors([*evidence.informed, *evidence.others])
     return Accuracy(sum(standing.values()), len(standing)) if standing else None
 
 

@@ -64,11 +64,11 @@ def test_numbers_of_a_row_by_hand(archive) -> None:
 
 
 def test_the_worst_case_counts_attacks_from_other_networks(archive) -> None:
-    """Ten stand against the transfer attack; two of them fall to SPSA."""
+    """Ten stand against the transfer attack; two of them fall to SPSA, and one is wrong as it is."""
     (table,) = feedback_tables(archive.records, archive)
 
     assert table.rows[-1].label == "CNN-F (last): worst case"
-    assert table.rows[-1].values[1] == Accuracy(8, 40)
+    assert table.rows[-1].values[1] == Accuracy(7, 40)
 
 
 def test_the_figure_leaves_out_what_ran_on_a_few(archive) -> None:
@@ -77,7 +77,7 @@ def test_the_figure_leaves_out_what_ran_on_a_few(archive) -> None:
 
     assert figure.places == ("clean", "PGD-7 (e2e)", "PGD-7 (first)", "worst case")
     assert "only in the table: SPSA-7 (first) (n = 8)" in figure.notes
-    assert [point.value for point in figure.panels[0].series[0].points] == pytest.approx([0, -30, -20, -55])
+    assert [point.value for point in figure.panels[0].series[0].points] == pytest.approx([0, -30, -20, -57.5])
 
 
 def test_several_epsilons_are_one_question(stored) -> None:

@@ -41,10 +41,10 @@ def folder(record, tmp_path: Path) -> Path:
 
 
 def test_the_best_known_is_over_all_suites_and_one_threat_model(folder: Path) -> None:
-    """Four of twenty fall to one attack or the other; that everything falls at 0.5 is another question."""
+    """Four of twenty fall to an attack and two are wrong as they are; what falls at 0.5 is another question."""
     (standing,) = standings(Archive.of([folder], {"cnnf_cifar": Claims("Huang et al.", {})}))
 
-    assert (standing.autoattack.correct, standing.best_known.correct) == (17, 16)
+    assert (standing.autoattack.correct, standing.best_known.correct) == (17, 14)
     assert (standing.clean.correct, standing.citation) == (18, "Huang et al.")
 
 
@@ -86,7 +86,7 @@ def test_robustbenchs_file(folder: Path, tmp_path: Path) -> None:
     info = json.loads(path.read_text())
 
     assert path.relative_to(tmp_path / "out").as_posix() == "cifar10/Linf/cnnf_cifar_aaaaaaaa_2_last.json"
-    assert (info["clean_acc"], info["autoattack_acc"], info["external"]) == ("90.00", "85.00", "80.00")
+    assert (info["clean_acc"], info["autoattack_acc"], info["external"]) == ("90.00", "85.00", "70.00")
     assert (info["eps"], info["dataset"], info["unreliable"]) == ("8/255", "cifar10", False)
 
 

@@ -104,6 +104,18 @@ def test_the_worst_case_is_per_example(record, tmp_path: Path) -> None:
     assert tables[1].rows[0].values[-1] == Accuracy(0, 4)
 
 
+def test_an_example_that_is_wrong_as_it_is_does_not_stand(record, tmp_path: Path) -> None:
+    """An attack may by chance put it right; an attacker would have left it alone. Others' examples are none."""
+    store = Store(tmp_path)
+    records = [
+        store.append(record("pgd-7 first", 4, 4), outcomes([True] * 4)),
+        store.append(record(None, 4, 6), outcomes([False, True, True, True, True, False])),
+    ]
+
+    assert worst_case(records, store) == Accuracy(3, 4)
+    assert worst_case(records[1:], store) is None
+
+
 def test_an_attack_on_fewer_examples_counts_on_those(record, tmp_path: Path) -> None:
     """The rest of the examples keep what the other attacks left."""
     store = Store(tmp_path)
