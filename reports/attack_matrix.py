@@ -53,7 +53,8 @@ def attack_matrix(records: Sequence[Record], archive: Archive) -> list[Table]:
     )
     notes = (
         "min: lowest mean accuracy over the attacks run on most examples, as papers report it; worst case: "
-        "examples that are right and survive every attack run on them; flattery: min less worst case, in points",
+        "examples that are right and survive every attack run on them; "
+        "flattery: min less worst case, in points",
         *flattered,
         *failures(records),
         *budget_notes(ok),

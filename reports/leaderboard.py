@@ -92,7 +92,8 @@ def leaderboard(records: Sequence[Record], archive: Archive) -> list[Table]:
         Column("paper", is_attack=False),
     )
     notes = (
-        "AutoAttack: its standard version; best known: examples that are right and survive every attack run on them",
+        "AutoAttack: its standard version; "
+        "best known: examples that are right and survive every attack run on them",
         "unreliable: checks of the verdict that failed",
     )
     rows = tuple(Row(standing.label, _values(standing)) for standing in shown)

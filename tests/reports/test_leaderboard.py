@@ -41,7 +41,7 @@ def folder(record, tmp_path: Path) -> Path:
 
 
 def test_the_best_known_is_over_all_suites_and_one_threat_model(folder: Path) -> None:
-    """Four of twenty fall to an attack and two are wrong as they are; what falls at 0.5 is another question."""
+    """Four of twenty fall to an attack and two are wrong clean; what falls at 0.5 is another question."""
     (standing,) = standings(Archive.of([folder], {"cnnf_cifar": Claims("Huang et al.", {})}))
 
     assert (standing.autoattack.correct, standing.best_known.correct) == (17, 14)

@@ -105,7 +105,7 @@ def test_the_worst_case_is_per_example(record, tmp_path: Path) -> None:
 
 
 def test_an_example_that_is_wrong_as_it_is_does_not_stand(record, tmp_path: Path) -> None:
-    """An attack may by chance put it right; an attacker would have left it alone. Others' examples are none."""
+    """An attack may by chance put it right; an attacker would have left it alone."""
     store = Store(tmp_path)
     records = [
         store.append(record("pgd-7 first", 4, 4), outcomes([True] * 4)),
