@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from reports.attacks_run import attacked
 from reports.cell import Cell, Identity, Setting
 from reports.metrics import Accuracy
 from reports.records import Record, Store
 from reports.subjects import Subject, failures, labels_of, names_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
+from reports.verdict.evidence import threat_of
+from reports.worst_case import hits, standing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,13 +38,13 @@ def cascade_tables(records: Sequence[Record], store: Store) -> list[Table]:
         for number, name in enumerate(["clean", *names]):
             left = int((outcomes["fooled_by"] > number).sum())
             standing.setdefault(name, {})[column] = Accuracy(left, len(outcomes))
-        worst[column] = _worst_case(record, outcomes, store)
+        worst[column] = _worst_case(record, store)
         notes += _hidden_notes(labels[column], names, outcomes)
     standing["worst case"] = worst
     order = sorted(standing, key=lambda name: _place(name, columns, ok))
     rows = [Row(name, tuple(standing[name].get(column) for column in columns)) for name in order]
     cell = records[0].cell
-    notes.append("worst case: examples that stand after every attack in the folder that was run on them")
+    notes.append("worst case: examples that stand after every attack of this threat model in the folder")
     made_with = (f"suite version {cell.suite_version}, seed {cell.seed}", *provenance(ok))
     headings = tuple(Column(labels[column], is_attack=False) for column in columns)
     title = f"{cell.suite} on {cell.dataset}: accuracy after each attack"
@@ -98,22 +101,19 @@ def _place(name: str, columns: Sequence[Subject], records: Sequence[Record]) -> 
     return max(order.index(name) for order in orders if name in order)
 
 
-def _worst_case(cascade: Record, outcomes: pd.DataFrame, store: Store) -> Accuracy:
-    """Return what stands of a cascade's examples after all other attacks in the folder, too."""
+def _worst_case(cascade: Record, store: Store) -> Accuracy:
+    """Return what stands of a cascade's examples after all attacks of its threat model in the folder."""
     cell = cascade.cell
-    survivors = dict(zip(outcomes["example"], outcomes["is_correct"], strict=True))
-    for record in store.read():
-        other = record.cell
-        is_attack = other.perturbation is not None and other.perturbation.kind == "attack"
-        same = (other.dataset, other.seed) == (cell.dataset, cell.seed) and subject(record) == subject(
-            cascade
-        )
-        if record.status == "ok" and is_attack and same and record.key != cascade.key:
-            found = store.read_outcomes(record)
-            for example, is_correct in zip(found["example"], found["is_correct"], strict=True):
-                if example in survivors:
-                    survivors[example] = bool(survivors[example] and is_correct)
-    return Accuracy(sum(map(bool, survivors.values())), len(survivors))
+    rivals = [
+        record
+        for record in attacked(store.read())
+        if (record.cell.dataset, record.cell.seed) == (cell.dataset, cell.seed)
+        and subject(record) == subject(cascade)
+        and threat_of(record.cell) == threat_of(cell)
+    ]
+    found = standing(rivals, store)
+    stands = [found[example] for example in hits(store.read_outcomes(cascade))]
+    return Accuracy(sum(stands), len(stands))
 
 
 def _hidden_notes(label: str, names: Sequence[str], outcomes: pd.DataFrame) -> list[str]:

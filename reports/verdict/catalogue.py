@@ -56,7 +56,7 @@ RULES: dict[str, Rule] = {
     ),
     "other targets": Rule(
         comparisons.other_targets,
-        "An attacker who differentiates less than what is scored does better: gradients through it mislead.",
+        "An attacker who differentiates something else than what is scored does better: gradients mislead.",
     ),
     "noise": Rule(
         comparisons.noise, "Random noise does better than following the gradient: the gradient is useless."

@@ -10,7 +10,7 @@ from reports.catalogue import tables_of
 from reports.cell import Perturbation
 from reports.records import Record, Store
 
-from .conftest import made_cell, outcomes
+from .conftest import attack_on, made_cell, outcomes
 
 CASCADE = Perturbation(
     kind="attack",
@@ -79,9 +79,14 @@ def test_rows_count_what_stands_after_each_member(cascade, tmp_path: Path) -> No
 
 
 def test_the_worst_case_takes_all_suites_of_the_folder(cascade, record, tmp_path: Path) -> None:
-    """Other attacks on the same answer count for the same examples; other answers and corruptions do not."""
+    """Other attacks on the same answer count for the same examples; nothing else does.
+
+    Not those on other answers, not corruptions, and not attacks that were allowed more.
+    """
     store = Store(tmp_path)
     stored = store.append(cascade, fooled_by(0, 1, 3, 4, 4))
+    stronger = record(None, 0, 5, **attack_on("pgd", "e2e", 0.5, 2))
+    store.append(stronger, outcomes([False] * 5))
     store.append(record("spsa-7 first", 5, 6), outcomes([True, True, True, False, True, False]))
     store.append(record("pgd-7 e2e", 0, 5, readout="avg"), outcomes([False] * 5))
     corrupted = record("pgd-7 e2e", 0, 5)
