@@ -24,6 +24,7 @@ from bench.holding import held
 from bench.pictures import Archive, Corrupt, Folder, Originals, Pixels, write_file
 from bench.progress import Progress, SilentProgress
 from corruptions.names import BENCHMARK_CORRUPTIONS, FAMILIES, SEVERITIES, SEVERITY_TABLES
+from reports.files import remove_leftovers
 
 if TYPE_CHECKING:
     import torch
@@ -201,6 +202,10 @@ def _claimed(out: Path, settings: dict[str, Any], names: Sequence[str]) -> Itera
     """Hold a folder that was made with these settings, or is new."""
     with held(out, ".corrupt.lock", "another run is writing to"):
         _check_settings(out, settings, names)
+        try:
+            remove_leftovers(out)
+        except OSError as error:
+            raise BenchError(f"cannot remove {error.filename}: {error.strerror}") from error
         yield
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -37,3 +38,16 @@ def replace_bytes(path: Path, content: bytes) -> None:
 def replace_text(path: Path, text: str) -> None:
     """Write `text` to `path` as UTF-8, all or nothing; raises as `replace_file`."""
     replace_bytes(path, text.encode())
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files that killed processes left in a folder and in those within it.
+
+    Only for a folder to which nobody else is writing.
+
+    Raises:
+        OSError: If one cannot be removed.
+    """
+    for path in folder.rglob(".*.tmp"):
+        if re.fullmatch(r"\..+\.\d+\.tmp", path.name):
+            path.unlink(missing_ok=True)
