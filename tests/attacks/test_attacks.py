@@ -111,7 +111,7 @@ def test_each_restart_is_held_against_the_best_before_it() -> None:
 
 def test_momentum_by_hand() -> None:
     """Each gradient counts with an L1 norm of one, whatever its own, and the earlier ones stay."""
-    step = MomentumPGD(ThreatModel("linf", 1), steps=2, step_size=0.1)._update()
+    step = MomentumPGD(ThreatModel("linf", 1.0), steps=2, step_size=0.1)._update()
     images = torch.full((2, 1, 1, 2), 0.5)
     # Of norm one: (3/4, 1/4) and (-1/4, 3/4), sum (1/2, 1); in another scale (1/4, 3/4) and (3/4, -1/4).
     first = torch.tensor([[3.0, 1.0], [0.001, 0.003]]).reshape(images.shape)

@@ -231,9 +231,11 @@ def test_apgd_halves_and_goes_back_by_hand() -> None:
 def test_apgd_keeps_steps_in_part_by_hand() -> None:
     """Algorithm 1, line 8: 3/4 of 0.2 downhill, and 1/4 of the 0.2 that it went before."""
     images = torch.full((1, 1, 1, 1), 0.5)
-    climb = _Climb.begin(images, torch.zeros(1, dtype=torch.long), torch.zeros(1), images, 0.2)
+    climb = _Climb.begin(
+        images, torch.zeros(1, dtype=torch.long), torch.ones(1, dtype=torch.long), images, 0.2
+    )
     climb.current, climb.gradient = images + 0.2, -torch.ones_like(images)
-    climb.move(attacks.ThreatModel("linf", 1), KEPT)
+    climb.move(attacks.ThreatModel("linf", 1.0), KEPT)
 
     assert climb.current.item() == pytest.approx(0.7 - 0.75 * 0.2 + 0.25 * 0.2)
 
