@@ -36,7 +36,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 """Names that stand for several kinds."""
 
 BATCH_SIZE = 512
-"""Images corrupted together; of large ones fewer, see `bench.pictures.BATCH_VALUES`."""
+"""Images corrupted together; of large ones fewer, see `bench.pictures.originals.BATCH_VALUES`."""
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
-from bench import corrupting, pictures
+from bench import corrupting
 from bench.corrupting import Options, Report, corrupt
 from bench.errors import BenchError, UnknownName
+from bench.pictures import folder, originals
 from bench.progress import PlainProgress, SilentProgress
 
 from .conftest import FOG, NOISE, archive, content, picture, pixels
@@ -72,7 +73,7 @@ def test_a_second_run_does_nothing(photos: Path, tmp_path: Path, monkeypatch: py
         out = tmp_path / f"out {images.name}"
         corrupt(images, out, FOG)
         before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.suffix != ".lock"}
-        monkeypatch.setattr(pictures, "_read_pixels", lambda *_: pytest.fail("read again"))
+        monkeypatch.setattr(folder, "_read_pixels", lambda *_: pytest.fail("read again"))
         told = Told()
         report = corrupt(images, out, FOG, told)
         monkeypatch.undo()
@@ -225,7 +226,7 @@ def test_what_cannot_be_read_is_tried_once(
         tried.append(path)
         raise OSError(5, "Input/output error", str(path))
 
-    monkeypatch.setattr(pictures, "_read_pixels", fail)
+    monkeypatch.setattr(folder, "_read_pixels", fail)
     report = corrupt(photos, tmp_path / "out", Options("fog,snow", "1,2", "cifar", 0, "cpu"))
 
     assert len(tried) == len(report.failures) == 5
@@ -357,7 +358,7 @@ def test_a_full_disk_is_one_line(photos: Path, tmp_path: Path, monkeypatch: pyte
 
     corrupt(photos, tmp_path / "out", FOG)
     (tmp_path / "out/fog/2/grey.png").unlink()
-    monkeypatch.setattr(pictures, "replace_file", full)
+    monkeypatch.setattr(originals, "replace_file", full)
     with pytest.raises(BenchError, match=r"cannot write .*grey.png: No space left on device"):
         corrupt(photos, tmp_path / "out", FOG)
     monkeypatch.undo()

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench import pictures
 from bench.corrupting import Options, corrupt
 from bench.errors import BenchError
+from bench.pictures import folder, originals
 
 from .conftest import FOG, NOISE, archive, content, pixels
 
@@ -44,7 +44,7 @@ def test_copies_are_what_apply_makes(photos: Path, tmp_path: Path) -> None:
     for source, copy in [("cat/a.png", "cat/a"), ("cat/b.bmp", "cat/b"), ("grey.jpg", "grey")]:
         clean = read(photos / source)
         images = torch.from_numpy(clean.copy().reshape(1, *clean.shape[:2], -1)).permute(0, 3, 1, 2) / 255
-        owner = pictures.Picture(source, clean).number
+        owner = folder.Picture(source, clean).number
         expected = apply(images, "gaussian_noise", 3, family="cifar", indices=[owner]).mul(255).round().byte()
         found = read(tmp_path / f"out/gaussian_noise/3/{copy}.png")
         assert found.shape == clean.shape
@@ -53,7 +53,7 @@ def test_copies_are_what_apply_makes(photos: Path, tmp_path: Path) -> None:
 
 def test_numbers_of_paths_do_not_change() -> None:
     """They decide every draw for ever; accents count the same however a file system spells them."""
-    numbers = [pictures.Picture(path, pixels(1)).number for path in ("cat/a.png", "caf\u00e9", "cafe\u0301")]
+    numbers = [folder.Picture(path, pixels(1)).number for path in ("cat/a.png", "caf\u00e9", "cafe\u0301")]
 
     assert numbers[0] == 6_583_273_883_334_349_263
     assert numbers[1] == numbers[2] < 2**63
@@ -67,7 +67,7 @@ def test_batches_change_no_byte(
     whole = archive(tmp_path / "x.npz", pixels(5, 28, 28, 1), labels=np.arange(5))
     for source in (photos, whole):
         corrupt(source, tmp_path / f"{source.name} 1", NOISE)
-    monkeypatch.setattr(pictures, "READ_AHEAD_VALUES", 5000)
+    monkeypatch.setattr(folder, "READ_AHEAD_VALUES", 5000)
     for source in (photos, whole):
         options = Options("gaussian_noise", "3", "cifar", 0, "cpu", batch_size)
         corrupt(source, tmp_path / f"{source.name} 2", options)
@@ -76,17 +76,17 @@ def test_batches_change_no_byte(
 
 def test_read_ahead_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many sizes a folder has, no more pictures are held than the bound and one batch."""
-    monkeypatch.setattr(pictures, "READ_AHEAD_VALUES", 10_000)
+    monkeypatch.setattr(folder, "READ_AHEAD_VALUES", 10_000)
     taken = given = most = 0
 
-    def many() -> Iterator[pictures.Picture]:
+    def many() -> Iterator[folder.Picture]:
         nonlocal taken
         for side in [30, 31, 32, 33] * 50:
             taken += 1
-            yield pictures.Picture(str(taken), pixels(side, side, 1))
+            yield folder.Picture(str(taken), pixels(side, side, 1))
 
     seen = []
-    for batch in pictures._batches(many(), 8):
+    for batch in folder._batches(many(), 8):
         most = max(most, taken - given)
         given += len(batch)
         seen += [image.path for image in batch]
@@ -97,10 +97,10 @@ def test_read_ahead_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_large_pictures_come_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch is bounded in memory too, not only in number."""
-    monkeypatch.setattr(pictures, "BATCH_VALUES", 2000)
-    images = [pictures.Picture(str(n), pixels(30, 30, 1)) for n in range(5)]
+    monkeypatch.setattr(folder, "BATCH_VALUES", 2000)
+    images = [folder.Picture(str(n), pixels(30, 30, 1)) for n in range(5)]
 
-    assert [len(batch) for batch in pictures._batches(images, 8)] == [2, 2, 1]
+    assert [len(batch) for batch in folder._batches(images, 8)] == [2, 2, 1]
 
 
 def test_an_npz_keeps_order_and_labels(tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_links_are_followed_but_not_in_circles(photos: Path, tmp_path: Path) -> 
 def test_every_image_advances_the_bar(photos: Path, tmp_path: Path) -> None:
     """Failed ones too, else a bar would never be full."""
     (photos / "broken.png").write_bytes(b"")
-    images = pictures.Folder(photos, tmp_path / "out", 2)
+    images = folder.Folder(photos, tmp_path / "out", 2)
     counts: list[int] = []
     written = [images.write("fog", level, lambda batch, _: batch, counts.append) for level in (1, 2)]
 
@@ -198,7 +198,7 @@ def test_the_smallest_side_is_the_librarys() -> None:
     """Too small pictures are found when they are read, by the bound of the corruptions."""
     from corruptions.batch import SMALLEST_SIDE
 
-    assert pictures.SMALLEST_SIDE == SMALLEST_SIDE
+    assert originals.SMALLEST_SIDE == SMALLEST_SIDE
 
 
 @pytest.mark.parametrize(
