@@ -117,7 +117,7 @@ def objective(evidence: Evidence) -> Finding:
 
 def ball(evidence: Evidence) -> Finding:
     """Every perturbation must be inside its ball and every pixel in [0, 1], measured in float64."""
-    outside, excess, count = [], 0.0, 0
+    outside, excess, count, unknown = [], 0.0, 0, 0
     for record in evidence.attacks:
         threat = threat_of(record.cell)
         change = evidence.column(record, threat.norm)
@@ -127,12 +127,14 @@ def ball(evidence: Evidence) -> Finding:
         # Not "above", so that NaN is outside.
         is_inside = (change <= threat.epsilon * (1 + 1e-5) + 1e-6) & (lowest >= 0) & (highest <= 1)
         count += len(change)
+        unknown += int(change.isna().sum())
         excess = max(excess, float((change - threat.epsilon).max()))
         if not is_inside.all():
             outside.append(record)
     if not count:
         return not_run("no attack")
-    return judged(bool(outside), f"{count} images, largest excess over epsilon {excess:.1g}", outside)
+    numbers = f"{count} images, largest excess over epsilon {excess:.1g}"
+    return judged(bool(outside), numbers + (f", {unknown} are NaN" if unknown else ""), outside)
 
 
 def _beaten(evidence: Evidence, weaker: Sequence[Record], missing: str) -> Finding:

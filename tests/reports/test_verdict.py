@@ -166,6 +166,13 @@ def test_images_outside_are_seen(columns, attacked, verdict) -> None:
     assert verdict()["ball"].finding.doubted == {cheating.key}
 
 
+def test_images_that_are_no_numbers_are_named(attacked, verdict) -> None:
+    """A broken network's NaN images have no distance: the excess alone would say that all is well."""
+    attacked(range(40), columns={"linf": float("nan")})
+
+    assert verdict()["ball"].finding.numbers == "100 images, largest excess over epsilon 0, 100 are NaN"
+
+
 def test_doubted_numbers_are_marked(attacked, tmp_path: Path) -> None:
     """The dagger stands beside the number, and a note says why."""
     attacked(range(40))
