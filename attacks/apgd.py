@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from attacks import losses
-from attacks.ascent import Classifier, Images, Labels, require_positive
+from attacks.ascent import Classifier, Images, Labels, Strongest, require_positive
 from attacks.draws import Draws
 from attacks.threat import ThreatModel
 
@@ -38,7 +38,7 @@ class APGD:
         restarts: Independent climbs, for each target class.
         targets: Other classes aimed at under "dlr_targeted", from the likeliest; 1 for the other losses.
         early_stop: An example rests as soon as it fools the classifier that is attacked. Otherwise it climbs
-            on, and keeps the image with the highest margin over all climbs.
+            on, and keeps of the images that fool, or of all if none does, the one with the highest margin.
     """
 
     threat: ThreatModel
@@ -64,22 +64,16 @@ class APGD:
         """Attack; see `attacks.ascent.Attack`."""
         with torch.no_grad():
             logits = classifier(images)
-            adversarial = images.clone()
-            highest = losses.margin(logits, labels)
-            is_standing = ~(losses.is_fooled(logits, labels) & self.early_stop)
+            best = Strongest(images, logits, labels, losses.margin)
             for target in self._targets(logits, labels):
                 for _ in range(self.restarts):
-                    rows = is_standing.nonzero()[:, 0]
+                    is_resting = best.is_fooled & self.early_stop
+                    rows = (~is_resting).nonzero()[:, 0]
                     if len(rows) == 0:
-                        return adversarial
+                        return best.images
                     found = self._climb(classifier, images[rows], labels[rows], target[rows], draws.of(rows))
-                    answers = classifier(found)
-                    reached = losses.margin(answers, labels[rows])
-                    is_better = reached > highest[rows]
-                    adversarial[rows[is_better]] = found[is_better]
-                    highest[rows[is_better]] = reached[is_better]
-                    is_standing[rows] = ~(losses.is_fooled(answers, labels[rows]) & self.early_stop)
-        return adversarial
+                    best.offer(found, classifier(found), rows)
+        return best.images
 
     def _targets(self, logits: losses.Logits, labels: Labels) -> Int[Tensor, "targets n"]:
         """Return the class that each climb aims at; untargeted losses ignore it."""

@@ -81,6 +81,49 @@ def loss_gradient(classifier: Classifier, labels: Labels) -> Callable[[Images], 
     return gradient
 
 
+class Strongest:
+    """The strongest image of each example so far: any that fools before all that do not, then the highest.
+
+    Args:
+        images: Where to begin; they are not changed.
+        logits: The answers to them.
+        labels: Their true classes.
+        loss: (logits, labels) to the height of each image.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        logits: losses.Logits,
+        labels: Labels,
+        loss: Callable[[losses.Logits, Labels], Float[Tensor, " n"]],
+    ) -> None:
+        self.images = images.clone()
+        self.is_fooled = losses.is_fooled(logits, labels)
+        self._height = loss(logits, labels)
+        self._labels = labels
+        self._loss = loss
+
+    def offer(self, images: Images, logits: losses.Logits, rows: Int[Tensor, " m"] | None = None) -> None:
+        """Take those images that are stronger.
+
+        Args:
+            images: One for each example, or for each of `rows`.
+            logits: The answers to them.
+            rows: Which examples they are of, if not of all.
+        """
+        rows = torch.arange(len(self.images), device=images.device) if rows is None else rows
+        labels = self._labels[rows]
+        is_fooled, height = losses.is_fooled(logits, labels), self._loss(logits, labels)
+        was_fooled = self.is_fooled[rows]
+        is_higher = (is_fooled == was_fooled) & (height > self._height[rows])
+        is_stronger = (is_fooled & ~was_fooled) | is_higher
+        taken = rows[is_stronger]
+        self.images[taken] = images[is_stronger]
+        self.is_fooled[taken] = is_fooled[is_stronger]
+        self._height[taken] = height[is_stronger]
+
+
 def one_answer(classifier: Classifier, library: str) -> Classifier:
     """Return the classifier for a library that knows nothing of several answers to an image.
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
-
-from attacks import losses
-from attacks.ascent import Classifier, Images, Labels, projected_ascent, require_positive
+from attacks.ascent import Classifier, Images, Labels, loss_gradient, projected_ascent, require_positive
 from attacks.draws import Draws
 from attacks.threat import ThreatModel
 
@@ -55,10 +52,5 @@ class TargetedBIM:
     def _gradient(self, classifier: Classifier, labels: Labels) -> Callable[[Images], Images]:
         """Return the function from images to the gradient of their targets' log-probability."""
         targets = (labels + self.target_shift) % self.classes
-
-        def gradient(images: Images) -> Images:
-            images = images.detach().requires_grad_()
-            gain = -losses.cross_entropy(classifier(images), targets).sum()
-            return torch.autograd.grad(gain, images)[0]
-
-        return gradient
+        away = loss_gradient(classifier, targets)
+        return lambda images: -away(images)

@@ -49,8 +49,9 @@ def targeted_dlr(logits: Logits, labels: Labels, targets: Labels) -> Float[Tenso
 
 
 def is_fooled(logits: Logits, labels: Labels) -> Bool[Tensor, " n"]:
-    """Return whether all answers to each image are wrong."""
-    return (logits.argmax(-1) != labels).reshape(-1, len(labels)).all(0)
+    """Return whether all answers to each image are wrong; one with a NaN or an infinity is."""
+    is_wrong = (logits.argmax(-1) != labels) | ~logits.isfinite().all(-1)
+    return is_wrong.reshape(-1, len(labels)).all(0)
 
 
 def _highest_other(logits: Logits, labels: Labels) -> Float[Tensor, "*t n"]:

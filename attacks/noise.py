@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from attacks.ascent import Classifier, Images, Labels, require_positive
+from attacks.ascent import Classifier, Images, Labels, Strongest, require_positive
 from attacks.draws import Draws
 from attacks.losses import margin
 from attacks.threat import ThreatModel
@@ -18,7 +18,8 @@ class Noise:
 
     Attributes:
         threat: Allowed perturbations.
-        samples: Perturbations tried; each example keeps the one with the highest margin.
+        samples: Perturbations tried; each example keeps one that fools, of several, or of none, the one
+            with the highest margin.
     """
 
     threat: ThreatModel
@@ -35,17 +36,14 @@ class Noise:
     def __call__(self, classifier: Classifier, images: Images, labels: Labels, draws: Draws) -> Images:
         """Attack; see `attacks.ascent.Attack`."""
         with torch.no_grad():
-            best = self._sample(images, draws)
+            first = self._sample(images, draws)
             if self.samples == 1:
-                return best
-            highest = margin(classifier(best), labels)
+                return first
+            best = Strongest(first, classifier(first), labels, margin)
             for _ in range(self.samples - 1):
                 candidate = self._sample(images, draws)
-                found = margin(classifier(candidate), labels)
-                is_better = found > highest
-                best = torch.where(is_better[:, None, None, None], candidate, best)
-                highest = torch.where(is_better, found, highest)
-        return best
+                best.offer(candidate, classifier(candidate))
+        return best.images
 
     def _sample(self, images: Images, draws: Draws) -> Images:
         shape = images.shape[1:]

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import torch
 
+from attacks import losses
 from attacks.ascent import (
     Classifier,
     Images,
     Labels,
-    cross_entropy,
+    Strongest,
     loss_gradient,
     projected_ascent,
     require_positive,
@@ -29,7 +30,8 @@ class PGD:
         steps: Gradient steps, at least 1.
         step_size: Length of a step in the norm of the threat model, in [0, 1] pixel units.
         random_start: Begin at a uniform point of the ball rather than at the image.
-        restarts: Independent climbs; each example keeps the one that ends at the highest loss.
+        restarts: Independent climbs; each example keeps one that ends where it fools, of several, or of none,
+            the one that ends at the highest loss.
     """
 
     threat: ThreatModel
@@ -50,19 +52,16 @@ class PGD:
 
     def __call__(self, classifier: Classifier, images: Images, labels: Labels, draws: Draws) -> Images:
         """Attack; see `attacks.ascent.Attack`."""
-        best = self._climb(classifier, images, labels, draws)
+        first = self._climb(classifier, images, labels, draws)
         if self.restarts == 1:
-            return best
+            return first
         with torch.no_grad():
-            highest = cross_entropy(classifier, best, labels)
-            for _ in range(self.restarts - 1):
-                with torch.enable_grad():
-                    candidate = self._climb(classifier, images, labels, draws)
-                loss = cross_entropy(classifier, candidate, labels)
-                is_better = loss > highest
-                best = torch.where(is_better[:, None, None, None], candidate, best)
-                highest = torch.where(is_better, loss, highest)
-        return best
+            best = Strongest(first, classifier(first), labels, losses.cross_entropy)
+        for _ in range(self.restarts - 1):
+            candidate = self._climb(classifier, images, labels, draws)
+            with torch.no_grad():
+                best.offer(candidate, classifier(candidate))
+        return best.images
 
     def _climb(self, classifier: Classifier, images: Images, labels: Labels, draws: Draws) -> Images:
         start = self.threat.random_start(images, draws) if self.random_start else images

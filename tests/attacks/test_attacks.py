@@ -79,8 +79,24 @@ def test_attacks_stay_inside_the_threat_model(norm, backend, advertorch) -> None
         assert adversarial.max() <= 1
 
 
+def test_restarts_keep_a_success() -> None:
+    """An image that fools at a low loss is kept before one that does not at a higher one."""
+    right, wrong = torch.full((10,), 0.7 / 9), torch.zeros(10) + 1e-9
+    right[0], wrong[0], wrong[1] = 0.3, 0.45, 0.55
+
+    def classifier(x: torch.Tensor) -> torch.Tensor:
+        is_wrong = (x.mean((1, 2, 3)) > 0.5)[:, None]
+        return torch.where(is_wrong, wrong.log(), right.log()) + 0 * x.sum()
+
+    images, labels = torch.full((64, 1, 1, 1), 0.5), torch.zeros(64, dtype=torch.long)
+    run = PGD(ThreatModel("linf", 0.2), steps=1, step_size=0.01, restarts=16)
+    adversarial = run(classifier, images, labels, draws(images))
+
+    assert (classifier(adversarial).argmax(1) != 0).all()
+
+
 def test_more_restarts_never_lower_the_loss() -> None:
-    """Each example keeps the climb that ends highest."""
+    """Of climbs that all fool, or all do not, each example keeps the one that ends highest."""
     model, threat = two_conv(0), ThreatModel("linf", 0.2)
     images, labels = torch.rand(4, 1, 28, 28), torch.arange(4)
 
