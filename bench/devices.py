@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +20,7 @@ class Machine:
 
     device: torch.device
     batch_size: int
-    """Images evaluated at once, at most."""
+    """Images shown to a model at once, at most."""
     dtype: torch.dtype
 
 
@@ -41,3 +43,21 @@ def resolve(name: str) -> torch.device:
         reason = str(error).split("\n")[0]
         raise BenchError(f"device {name!r} cannot be used: {reason}") from error
     return device
+
+
+@contextmanager
+def exact_float32() -> Iterator[None]:
+    """Compute in float32 what says so.
+
+    GPUs round the inputs of float32 convolutions to 10 bits by default (TF32): enough to change answers, and
+    differently so in batches of other sizes.
+    """
+    import torch
+
+    convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = convolutions.allow_tf32, products.allow_tf32
+    convolutions.allow_tf32 = products.allow_tf32 = False
+    try:
+        yield
+    finally:
+        convolutions.allow_tf32, products.allow_tf32 = before

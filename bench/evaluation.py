@@ -104,11 +104,12 @@ def run(candidates: Sequence[Candidate], options: Options, store: Store, progres
     try:
         pending = _pending(cells, store)
         if pending:
-            with store.run_lock(timeout=0):
+            with store.run_lock(timeout=0), devices.exact_float32():
                 _run_pending(pending, involved, options, device, store, progress)
         wanted = {cell.key for cell in cells}
         evaluation = Evaluation(cells, [record for record in store.read() if record.key in wanted])
-        return replace(evaluation, pictures=_pictures(candidates, evaluation, options, device, store))
+        with devices.exact_float32():
+            return replace(evaluation, pictures=_pictures(candidates, evaluation, options, device, store))
     except TimeoutError as error:
         raise BenchError(f"{error}; wait for it, or give another folder with --results") from error
     except RecordError as error:
@@ -131,7 +132,8 @@ def _plan(
             sources=tuple(source.scored for source in sources),
             dataset=candidate.dataset,
             sizes=sizes,
-            data_hash=partial(_hash, clean),
+            # Of many cells on the same images: hashed once.
+            data_hash=cache(partial(_hash, clean)),
             seed=options.seed,
             backend=options.backend,
             corruptions=corrupted.wanted(

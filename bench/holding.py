@@ -21,7 +21,7 @@ def held(folder: Path, lock: str, doing: str) -> Iterator[None]:
         doing: What the other command does with the folder, as in "another run is writing to".
 
     Raises:
-        BenchError: If another command holds it, or it cannot be written, now or later.
+        BenchError: If another command holds it, or a file cannot be read or written, now or until the end.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -34,6 +34,7 @@ def held(folder: Path, lock: str, doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise BenchError(f"cannot write to {folder}: {error.strerror or error}") from error
+        what = error.filename or f"cannot write to {folder}"
+        raise BenchError(f"{what}: {error.strerror or error}") from error
     finally:
         claim.release()

@@ -25,17 +25,27 @@ class Work:
 
 @dataclass
 class Meter:
-    """A model that counts the passes made through it, and is shown images in a layout that it takes."""
+    """A model that counts the passes made through it, and is shown images as it takes them.
+
+    Attributes:
+        model: What is unrolled.
+        work: Passes so far.
+        takes_channels_last: Whether it may be shown images with the channels innermost.
+        limit: Images that it is shown at once where no gradient is wanted, at least 1; by default all.
+    """
 
     model: FeedbackModel
     work: Work = field(default_factory=Work)
     takes_channels_last: bool = True
+    limit: int | None = None
 
     def unroll(self, images: Images, iterations: int) -> Float[Tensor, "t n k"]:
         """Unroll the model and count; a pass whose gradient is wanted will also go backward."""
+        if self.limit is not None and len(images) > self.limit and not images.requires_grad:
+            parts = [self.unroll(part, iterations) for part in images.split(self.limit)]
+            return torch.cat(parts, dim=1)
         if not self.takes_channels_last:
-            # Not contiguous(): with one channel both layouts are, and features would follow the strides.
-            images = images.clone(memory_format=torch.contiguous_format)
+            images = _channels_outermost(images)
         logits = self.model.unroll(images, iterations)
         passes = logits.shape[0] * logits.shape[1]
         self.work.forward += passes
@@ -51,6 +61,13 @@ class Meter:
         """Yield the steps of a model that shows them, and count."""
         if not hasattr(self.model, "walk"):
             raise TypeError("the model has no feedback to look into")
+        if not self.takes_channels_last:
+            images = _channels_outermost(images)
         for step in self.model.walk(images, iterations):
             self.work.forward += len(images)
             yield step
+
+
+def _channels_outermost(images: Images) -> Images:
+    # Not contiguous(): with one channel both layouts are, and features would follow the strides.
+    return images.clone(memory_format=torch.contiguous_format)

@@ -225,10 +225,11 @@ def _takes_channels_last(model: FeedbackModel, images: Tensor, iterations: int) 
     """Tell whether a model answers with the channels innermost; one with `view` of a feature does not."""
     import torch
 
-    twin = copy.deepcopy(model)
-    if isinstance(twin, torch.nn.Module):
-        twin.to(memory_format=torch.channels_last)
     try:
+        # Not every model can be copied.
+        twin = copy.deepcopy(model)
+        if isinstance(twin, torch.nn.Module):
+            twin.to(memory_format=torch.channels_last)
         with torch.no_grad():
             twin.unroll(images.to(memory_format=torch.channels_last), iterations)
     except Exception:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,18 @@ from reports.records import Provenance
 
 if TYPE_CHECKING:
     from bench.devices import Machine
+
+_PACKAGES = (
+    "feedback-bench",
+    "torch",
+    "torchvision",
+    "numpy",
+    "numba",
+    "advertorch",
+    "pyautoattack",
+    "robustbench",
+)
+"""Whose versions can move a number."""
 
 
 def collect(machine: Machine, checkpoint: str) -> Provenance:
@@ -33,8 +46,12 @@ def collect(machine: Machine, checkpoint: str) -> Provenance:
 
 @cache
 def _versions() -> dict[str, str]:
-    packages = ("feedback-bench", "torch", "torchvision", "numpy")
-    return {"python": platform.python_version()} | {name: version(name) for name in packages}
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        # robustbench is an extra.
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 @cache

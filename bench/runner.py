@@ -9,8 +9,8 @@ from __future__ import annotations
 import time
 import traceback
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -108,7 +108,7 @@ class Runner:
         outcomes: list[list[pd.DataFrame]] = [[] for _ in group]
         shown: dict[int, Images] = {}
 
-        def measure(examples: range) -> list[list[pd.DataFrame]]:
+        def measure(examples: range) -> None:
             clean, truth = self._tensors(pixels[examples], labels[examples])
             perturbed = perturber.perturb(clean, truth, examples)
             if examples.start < SHOWN:
@@ -118,21 +118,16 @@ class Runner:
                     look: PROBES[look.probe](model, clean, perturbed.images, depth[look])
                     for look, model in looks.items()
                 }
+            found = [_outcomes(cell, seen[_look(cell)], clean, perturbed, truth, examples) for cell in group]
+            for tables, table in zip(outcomes, found, strict=True):
+                tables.append(table)
             advance(len(examples))
-            return [[_outcomes(cell, seen[_look(cell)], clean, perturbed, truth, examples)] for cell in group]
 
-        for examples in self._batches(asked.examples, perturber.width):
-            for tables, found in zip(outcomes, _halving(measure, examples), strict=True):
-                tables.extend(found)
+        limit = _in_batches(measure, asked.examples, perturber.width, self.machine.batch_size, meters)
         self.store.keep_example(asked.images_key, strip(torch.cat([shown[start] for start in sorted(shown)])))
         after = _work(meters)
         passes = Passes(forward=after[0] - before[0], backward=after[1] - before[1], group=asked.images_key)
-        return [_Measurement(pd.concat(tables, ignore_index=True), passes) for tables in outcomes]
-
-    def _batches(self, count: int, width: int) -> Iterator[range]:
-        size = max(1, self.machine.batch_size // width)
-        for start in range(0, count, size):
-            yield range(start, min(start + size, count))
+        return [_Measurement(pd.concat(tables, ignore_index=True), passes, limit) for tables in outcomes]
 
     def _tensors(self, pixels: np.ndarray, labels: np.ndarray) -> tuple[Images, Labels]:
         images = torch.from_numpy(pixels).to(self.machine.device).permute(0, 3, 1, 2)
@@ -155,6 +150,7 @@ class Runner:
     def _record(self, cell: Cell, measured: _Measurement, seconds: float) -> Record:
         candidate = self.candidates[cell.identity]
         fields: dict[str, Any] = {} if measured.outcomes is None else _summary(measured.outcomes)
+        machine = replace(self.machine, batch_size=measured.batch_size or self.machine.batch_size)
         return Record(
             key=cell.key,
             label=candidate.label,
@@ -162,7 +158,7 @@ class Runner:
             status="ok" if measured.error is None else "error",
             passes=measured.passes,
             seconds=round(seconds, 3),
-            provenance=provenance.collect(self.machine, candidate.checkpoint),
+            provenance=provenance.collect(machine, candidate.checkpoint),
             error=measured.error,
             traceback=measured.traceback,
             **({"n": 0, "correct": 0} | fields),
@@ -173,6 +169,8 @@ class Runner:
 class _Measurement:
     outcomes: pd.DataFrame | None = None
     passes: Passes | None = None
+    batch_size: int | None = None
+    """Images shown at once in the end, where all went well."""
     error: str | None = None
     traceback: str | None = None
 
@@ -201,21 +199,47 @@ def describe(group: Sequence[Cell]) -> str:
     return f"{models}: {cell.perturbation.name}{steps} {cell.attack_target}{origin}"
 
 
-def _halving(
-    measure: Callable[[range], list[list[pd.DataFrame]]], examples: range
-) -> list[list[pd.DataFrame]]:
-    """Measure examples together or, where memory does not suffice, in halves; the numbers are the same."""
-    try:
-        return measure(examples)
-    except torch.OutOfMemoryError:
-        if len(examples) == 1:
-            raise
-    # Outside the handler, so that the failed attempt's tensors are no longer referenced.
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    middle = len(examples) // 2
-    halves = _halving(measure, examples[:middle]), _halving(measure, examples[middle:])
-    return [first + second for first, second in zip(*halves, strict=True)]
+def _in_batches(
+    measure: Callable[[range], None], count: int, width: int, limit: int, meters: Sequence[Meter]
+) -> int:
+    """Measure examples in batches that fit the memory; the numbers do not depend on their size.
+
+    Args:
+        measure: Measures some examples, or fails and leaves nothing behind.
+        count: Examples.
+        width: Images that the attack evaluates at once for each.
+        limit: Images shown to a model at once, at most.
+        meters: The models, which split what is wider than that.
+
+    Returns:
+        The limit that sufficed.
+    """
+    start = 0
+    while start < count:
+        examples = range(start, min(start + max(1, limit // width), count))
+        for meter in meters:
+            meter.limit = limit
+        before = [replace(meter.work) for meter in meters]
+        try:
+            measure(examples)
+            start = examples.stop
+        except RuntimeError as error:
+            if not _is_out_of_memory(error) or limit == 1:
+                raise
+            for meter, work in zip(meters, before, strict=True):
+                meter.work.forward, meter.work.backward = work.forward, work.backward
+            limit = max(1, min(limit, len(examples) * width) // 2)
+        else:
+            continue
+        # Outside the handler, so that the failed attempt's tensors are no longer referenced.
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+    return limit
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    # Libraries that torch calls have errors of their own for it.
+    return isinstance(error, torch.OutOfMemoryError) or "ALLOC_FAILED" in str(error)
 
 
 class _Look(NamedTuple):

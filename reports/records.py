@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -142,8 +143,9 @@ class Store:
             raise RecordError(f"cannot write results to {self.folder}: {error.strerror or error}") from error
         return record
 
-    def run_lock(self, timeout: float) -> FileLock:
-        """Return the held lock that a run keeps on the folder.
+    @contextmanager
+    def run_lock(self, timeout: float) -> Iterator[None]:
+        """Keep other runs off the folder.
 
         Raises:
             TimeoutError: If another run still holds it after `timeout` seconds.
@@ -157,7 +159,10 @@ class Store:
             raise TimeoutError(f"another run is using {self.folder}") from None
         except OSError as error:
             raise RecordError(f"cannot write results to {self.folder}: {error.strerror or error}") from error
-        return lock
+        try:
+            yield
+        finally:
+            lock.release()
 
     def read_outcomes(self, record: Record) -> pd.DataFrame:
         """Return the per-example outcomes of a record.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
+from bench.devices import exact_float32
 from bench.training.images import DeviceImages, to_float
 from bench.training.objective import frozen, perturbed
 from bench.training.recipe import Recipe, TrainingAttack
@@ -52,7 +54,8 @@ def accuracies(
     generator = torch.Generator(device).manual_seed(recipe.seed)
     correct: list[Tensor] = []
     is_bf16 = recipe.amp == "bf16" and not is_exact
-    with frozen(model), torch.autocast(device.type, torch.bfloat16, enabled=is_bf16):
+    precision = exact_float32() if is_exact else nullcontext()
+    with frozen(model), precision, torch.autocast(device.type, torch.bfloat16, enabled=is_bf16):
         for images, labels in zip(held_out.images.split(BATCH), held_out.labels.split(BATCH), strict=True):
             pixels = to_float(images, size, recipe.channels_last)
             kinds = [pixels]

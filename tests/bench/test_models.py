@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import importlib
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -8,9 +10,9 @@ import torch
 from torch import nn
 
 import bench
-from bench import models
+from bench import data, models
 from bench.errors import BenchError
-from bench.identity import state_hash
+from bench.identity import source_hash, state_hash
 
 FILE = """
 import torch
@@ -217,6 +219,91 @@ def test_extra_state_is_part_of_the_identity() -> None:
     network.extra = 2
 
     assert state_hash(network) != before
+
+
+class Centred(nn.Module):
+    """Keeps its mean outside its state dict, as normalisations do."""
+
+    def __init__(self, mean: float) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean), persistent=False)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return (images - self.mean).flatten(1)[:, :10]
+
+
+def test_buffers_outside_the_state_dict_are_part_of_the_identity() -> None:
+    """Otherwise a network would be told the numbers of one with another normalisation."""
+    assert state_hash(Centred(0.1)) != state_hash(Centred(9.0))
+
+
+def test_the_code_of_bases_is_part_of_the_identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a class inherits is its code too."""
+    monkeypatch.syspath_prepend(tmp_path)
+    hashes = []
+    for number, sign in enumerate(("", "-")):
+        code = f"""
+            import torch
+
+            class Base(torch.nn.Module):
+                def forward(self, images):
+                    return {sign}images.flatten(1)[:, :10]
+
+            class Net(Base):
+                pass
+        """
+        (tmp_path / f"net{number}.py").write_text(textwrap.dedent(code))
+        hashes.append(source_hash(importlib.import_module(f"net{number}").Net()))
+
+    assert hashes[0] != hashes[1]
+
+
+def test_a_file_whose_model_cannot_be_copied(tmp_path: Path) -> None:
+    """It is shown images in the usual layout; locks and open files are nothing to fail for."""
+    code = """
+        import threading
+        import torch
+
+        class Net(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.lock = threading.Lock()
+
+            def forward(self, images):
+                return images.flatten(1)[:, :10]
+    """
+    (tmp_path / "net.py").write_text(textwrap.dedent(code))
+    found = models.from_file(f"{tmp_path / 'net.py'}:Net", "fashion_mnist")
+
+    assert not found.takes_channels_last
+
+
+def test_nothing_is_computed_in_tf32() -> None:
+    """A GPU rounds the inputs of convolutions unless told otherwise; afterwards all is as before."""
+    seen = []
+
+    class Watching(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            seen.append((torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32))
+            return images.flatten(1)[:, :10]
+
+    before = torch.backends.cudnn.allow_tf32
+    bench.evaluate(Watching(), "fashion_mnist", "clean", examples=2)
+
+    assert seen[-1] == (False, False)
+    assert torch.backends.cudnn.allow_tf32 == before
+
+
+def test_images_are_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not once a cell: a suite has thousands."""
+    hashed = []
+    whole = data.LabelledImages.sha256.fget
+    monkeypatch.setattr(
+        data.LabelledImages, "sha256", property(lambda self: hashed.append(len(self.images)) or whole(self))
+    )
+    bench.evaluate("cnn_fmnist", suite="smoke", examples=2, device="cpu")
+
+    assert hashed == [2]
 
 
 def test_a_module_in_memory_stays_as_it_is() -> None:

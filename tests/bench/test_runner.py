@@ -212,9 +212,11 @@ def test_running_out_of_memory_only_costs_time(runner, plan) -> None:
 
     class Small(Fixed):
         def unroll(self, images, iterations):
-            if len(images) > 3:
-                raise torch.OutOfMemoryError("CUDA out of memory")
             sizes.append(len(images))
+            if len(images) > 4:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            if len(images) > 3:
+                raise RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED")
             return super().unroll(images, iterations)
 
     cell = plan("clean", model="plain")[0].model_copy(update={"model": "m", "weights": "m"})
@@ -222,8 +224,31 @@ def test_running_out_of_memory_only_costs_time(runner, plan) -> None:
     (record,) = made.run([cell])
 
     assert (record.status, record.n, record.nonfinite) == ("ok", 8, 0)
-    assert sizes == [2, 2, 2, 2]
+    # What has failed once is not tried again.
+    assert sizes == [8, 4, 2, 2, 2, 2]
+    assert record.provenance.batch_size == 2
+    assert record.passes.forward == 8
     assert made.store.read_outcomes(record)["example"].tolist() == list(range(8))
+
+
+def test_spsa_keeps_to_the_batch_size(runner, plan) -> None:
+    """Its 256 images an example are shown in parts, and the numbers are the same."""
+    sizes = []
+
+    class Watched(Fixed):
+        def unroll(self, images, iterations):
+            sizes.append(len(images))
+            return super().unroll(images, iterations)
+
+    cell = next(
+        c for c in plan("adversarial", model="plain") if c.perturbation and c.perturbation.name == "spsa"
+    )
+    known = {"model": "m", "weights": "m", "source": "m", "source_weights": "m"}
+    made = runner(m=candidate("m", Watched()))
+    (record,) = made.run([cell.model_copy(update=known)])
+
+    assert record.status == "ok"
+    assert max(sizes) <= made.machine.batch_size
 
 
 def test_an_image_that_does_not_fit_is_an_error(runner, plan) -> None:

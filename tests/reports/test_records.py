@@ -227,8 +227,15 @@ def test_processes_append_without_tearing_lines(tmp_path: Path) -> None:
 
 def test_a_second_run_is_told_why_it_may_not(tmp_path: Path) -> None:
     """A run holds the folder; another one hears so at once."""
-    with Store(tmp_path).run_lock(timeout=0), pytest.raises(TimeoutError, match="another run is using"):
-        Store(tmp_path).run_lock(timeout=0)
+    claim = Store(tmp_path).run_lock(timeout=0)
+    with (
+        claim,
+        pytest.raises(TimeoutError, match="another run is using"),
+        Store(tmp_path).run_lock(timeout=0),
+    ):
+        pass
+    with Store(tmp_path).run_lock(timeout=0):
+        pass
 
 
 def test_a_folder_that_cannot_be_written_is_refused(record, tmp_path: Path) -> None:
@@ -237,5 +244,8 @@ def test_a_folder_that_cannot_be_written_is_refused(record, tmp_path: Path) -> N
 
     with pytest.raises(RecordError, match="cannot write results to"):
         Store(tmp_path / "file").append(record(None, 1))
-    with pytest.raises(RecordError, match="cannot write results to"):
-        Store(tmp_path / "file").run_lock(timeout=0)
+    with (
+        pytest.raises(RecordError, match="cannot write results to"),
+        Store(tmp_path / "file").run_lock(timeout=0),
+    ):
+        pass
