@@ -52,7 +52,7 @@ def enable_robustbench() -> None:
     except ImportError as error:
         raise BenchError(
             f"RobustBench cannot be imported ({error}); "
-            "install it by pip install 'feedback-bench[robustbench]'"
+            "install it from a checkout by pip install '.[robustbench]'"
         ) from error
 
 

@@ -216,7 +216,8 @@ class Run:
         if size not in self._flops:
             # A copy, whose statistics and gradients nobody will miss.
             copied = copy.deepcopy(self.model)
-            eager = Objective(copied, self.recipe.model_copy(update={"compile": False}), self.device)
+            uncompiled = self.recipe.model_copy(update={"compile": False, "compile_on_cpu": False})
+            eager = Objective(copied, uncompiled, self.device)
             generator = torch.Generator(self.device).manual_seed(0)
             images, labels = self._batch(self.step - 1, generator)
             self._flops[size] = count_flops(lambda: eager.loss(images, labels, generator).backward())

@@ -6,6 +6,8 @@ code; for the feedback weights of predictive coding Choksi et al., "Predify", Ne
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -33,18 +35,17 @@ class Objective:
     Args:
         model: The network whose weights are trained.
         recipe: Weights of the loss, attack, precision.
-        device: Where the network is; on a GPU both functions are compiled if the recipe says so.
+        device: Where the network is; both functions are compiled if the recipe says so for it.
     """
 
     def __init__(self, model: Network, recipe: Recipe, device: torch.device) -> None:
         self.model = model
         self.recipe = recipe
         self.device = device
-        is_compiled = recipe.compile and device.type == "cuda"
-        self._first_pass = (
-            torch.compile(self._eager_first_pass, dynamic=False) if is_compiled else self._eager_first_pass
-        )
-        self._loss = torch.compile(self._eager_loss, dynamic=False) if is_compiled else self._eager_loss
+        self._first_pass, self._loss = self._eager_first_pass, self._eager_loss
+        if _is_compiled(recipe, device):
+            self._first_pass = torch.compile(self._eager_first_pass, dynamic=False)
+            self._loss = torch.compile(self._eager_loss, dynamic=False)
 
     def loss(self, images: Images, labels: Labels, generator: torch.Generator) -> Float[Tensor, ""]:
         """Attack the images if the recipe says so and return the loss, ready for `backward`."""
@@ -78,6 +79,12 @@ class Objective:
         if recipe.reconstruction_weight and passes:
             loss = loss + recipe.reconstruction_weight * reconstruction_loss(passes, len(labels))
         return loss
+
+
+def _is_compiled(recipe: Recipe, device: torch.device) -> bool:
+    if device.type == "cuda":
+        return recipe.compile
+    return recipe.compile_on_cpu and shutil.which(os.environ.get("CXX", "g++")) is not None
 
 
 def classification_loss(

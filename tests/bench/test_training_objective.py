@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import pytest
 import torch
@@ -198,3 +199,23 @@ def test_a_few_steps_lower_the_loss() -> None:
         optimiser.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.75 * losses[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "compiler", "compiled"),
+    [
+        ({"compile_on_cpu": True}, sys.executable, 2),
+        ({"compile_on_cpu": True}, "no-such-compiler", 0),
+        ({"compile_on_cpu": False}, sys.executable, 0),
+    ],
+)
+def test_what_is_compiled_on_a_cpu(
+    settings: dict[str, bool], compiler: str, compiled: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The attack's pass and the loss, where the recipe asks for it and a compiler is there."""
+    seen = []
+    monkeypatch.setenv("CXX", compiler)
+    monkeypatch.setattr(torch, "compile", lambda function, **options: seen.append(function) or function)
+    Objective(small(), recipe(**settings), CPU)
+
+    assert len(seen) == compiled
