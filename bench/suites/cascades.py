@@ -19,7 +19,7 @@ AUTOATTACK: tuple[Member, ...] = (
 """The standard version (Croce & Hein, ICML 2020)."""
 
 GPU_SIZES = Sizes(1000)
-CPU_SIZES = {"strongest": Sizes(64), "autoattack": Sizes(16)}
+CPU_SIZES = {"strongest": Sizes(32), "autoattack": Sizes(16)}
 
 
 def _autoattack(suite: str, request: Request) -> Iterator[Cell]:
@@ -48,15 +48,17 @@ def _apgd(target: Target, loss: str, steps: int, targets: int = 1, early_stop: b
 
 
 def _members(judge: Target) -> list[Member]:
-    """Return the cascade for an answer: cheap climbs on it, climbs around masked gradients, no gradient."""
-    square: Member = {"attack": "square", "target": judge, "queries": 300, "initial_share": 0.8}
+    """Return the cascade for an answer: a cheap climb on it, climbs around masked gradients, long ones on it.
+
+    Together they take a third of standard AutoAttack's time at most (benchmarks/README.md).
+    """
+    thorough: list[Member] = [
+        _apgd(judge, "ce", 100),
+        _apgd(judge, "dlr_targeted", 50, targets=9),
+        {"attack": "square", "target": judge, "queries": 3000, "initial_share": 0.8},
+    ]
     if judge == "first":
-        return [
-            _apgd("first", "ce", 10),
-            _apgd("first", "dlr", 30),
-            _apgd("first", "dlr_targeted", 100, targets=4),
-            square,
-        ]
+        return [_apgd("first", "ce", 10), _apgd("first", "dlr", 30), *thorough]
     softened: Target = "e2e_avg_bpda" if judge == "e2e_avg" else "e2e_bpda"
     return [
         _apgd(judge, "ce", 10),
@@ -64,8 +66,7 @@ def _members(judge: Target) -> list[Member]:
         _apgd("first", "dlr", 30, early_stop=False),
         _apgd("e2e_sum", "dlr", 30, early_stop=False),
         _apgd(softened, "dlr", 30),
-        _apgd(judge, "dlr_targeted", 100, targets=4),
-        square,
+        *thorough,
     ]
 
 
