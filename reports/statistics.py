@@ -31,6 +31,11 @@ def mcnemar(ahead: int, behind: int) -> float:
     return total / 2**changed
 
 
+def mcnemar_two_sided(gained: int, lost: int) -> float:
+    """Return the exact two-sided p-value of McNemar's test: twice that of the direction seen, at most 1."""
+    return min(1.0, 2 * mcnemar(max(gained, lost), min(gained, lost)))
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return p-values adjusted for their number, in the same order (Holm 1979).
 
