@@ -162,8 +162,8 @@ def _masking_notes(label: str, records: list[Record], store: Outcomes) -> list[s
         if test.only_second > test.only_first:
             told = "masked gradients" if test.p_value <= ALPHA else "masked gradients, or chance"
             notes.append(
-                f"{label}: of {test.n} images only {kind} on the first pass breaks {test.only_second}, and only "
-                f"{kind} end-to-end, which knows more, {test.only_first} (p = {test.p_value:.2g}): {told}"
+                f"{label}: of {test.n} images only {kind} on the first pass breaks {test.only_second}, and "
+                f"only {kind} end-to-end, which knows more, {test.only_first} (p = {test.p_value:.2g}): {told}"
             )
     return notes
 

@@ -133,7 +133,8 @@ def _corruptions(models: Sequence[_Model]) -> Experiment:
                 missing.append(f"{model.label}, {shown}")
     notes = (
         "error, the mean over severities, after each iteration over that of the first pass: below 1 the "
-        "feedback helps; intervals by the bootstrap over examples; nothing where the first pass errs never",
+        "feedback helps; intervals by the bootstrap over examples, each by itself; nothing where the first "
+        "pass errs never",
         *_without_first(missing),
         *left_out,
     )
@@ -182,7 +183,7 @@ def _projections(models: Sequence[_Model]) -> Experiment:
     notes = (
         "1 - correlation between the representations of noisy and clean images after each iteration, the "
         "mean over images, over that of the first pass: below 1 the noisy ones move towards the clean ones; "
-        "intervals by the bootstrap over images",
+        "intervals by the bootstrap over images, each by itself",
         *_without_first(missing),
     )
 
