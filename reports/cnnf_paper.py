@@ -160,10 +160,11 @@ def _masking_notes(label: str, records: list[Record], store: Outcomes) -> list[s
         first, e2e = (hits(store.read_outcomes(_best(own))) for own in found)
         test = Paired.of(e2e, first)
         if test.only_second > test.only_first:
-            told = "masked gradients" if test.p_value <= ALPHA else "masked gradients, or chance"
+            p = test.p_value
+            told = "masked gradients" if p <= ALPHA else "masked gradients, or chance"
             notes.append(
                 f"{label}: of {test.n} images only {kind} on the first pass breaks {test.only_second}, and "
-                f"only {kind} end-to-end, which knows more, {test.only_first} (p = {test.p_value:.2g}): {told}"
+                f"only {kind} end-to-end, which knows more, {test.only_first} (p = {p:.2g}): {told}"
             )
     return notes
 

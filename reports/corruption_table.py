@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from reports.archive import Outcomes
 from reports.metrics import (
@@ -36,19 +36,9 @@ def corruption_tables(records: Sequence[Record], store: Outcomes) -> list[Table]
     records_of = {column: [record for record in ok if subject(record) == column] for column in columns}
     found = [hits_by_kind(records_of[column], store) for column in columns]
     outcomes = dict(zip(columns, alike(found), strict=True))
-    shown = {kind for own in found for kind in own}
-    benchmark = [kind for kind in ALEXNET_ERRORS if kind in shown]
-    extra = sorted(shown - ALEXNET_ERRORS.keys())
-
     rows = [Row("clean", tuple(clean_accuracy(records_of[column]) for column in columns))]
-    if len(benchmark) == len(ALEXNET_ERRORS):
-        rows.append(
-            Row("mean of the 15", tuple(mean_over(outcomes[column], benchmark) for column in columns))
-        )
-    rows += [
-        Row(kind, tuple(mean_over(outcomes[column], [kind]) for column in columns)) for kind in benchmark
-    ]
-    rows += [Row(f"{kind} (extra)", tuple(mean_over(outcomes[c], [kind]) for c in columns)) for kind in extra]
+    for label, kinds in _row_kinds({kind for own in found for kind in own}).items():
+        rows.append(Row(label, tuple(mean_over(outcomes[column], kinds) for column in columns)))
 
     cell = records[0].cell
     notes = [*_origin(ok), *omissions([labels[column] for column in columns], found), *failures(records)]
@@ -57,6 +47,14 @@ def corruption_tables(records: Sequence[Record], store: Outcomes) -> list[Table]
     title = f"{cell.suite} on {cell.dataset}: accuracy"
     headings = tuple(Column(labels[column], is_attack=False) for column in columns)
     return [Table(title, headings, tuple(rows), tuple(notes), tuple(provenance(ok)))]
+
+
+def _row_kinds(shown: Set[str]) -> dict[str, list[str]]:
+    """Return the label of each row of corruptions and the kinds that it is a mean over."""
+    benchmark = [kind for kind in ALEXNET_ERRORS if kind in shown]
+    mean = {"mean of the 15": benchmark} if len(benchmark) == len(ALEXNET_ERRORS) else {}
+    extra = {f"{kind} (extra)": [kind] for kind in sorted(shown - ALEXNET_ERRORS.keys())}
+    return mean | {kind: [kind] for kind in benchmark} | extra
 
 
 def hits_by_kind(records: Sequence[Record], store: Outcomes) -> Hits:
