@@ -126,9 +126,9 @@ def _flattery(minimum: Accuracy | None, worst: Accuracy | None) -> Value | None:
 
 
 def _remark(label: str, minimum: Accuracy | None, worst: Accuracy | None) -> list[str]:
-    if not minimum or not worst or worst.interval.high >= minimum.interval.low:
+    if not minimum or not worst or worst.share >= minimum.share:
         return []
     return [
-        f"{label}: the minimum over attacks ({100 * minimum.share:.1f} %) flatters it: "
-        f"{100 * worst.share:.1f} % survive all of them, and the intervals do not overlap"
+        f"{label}: the minimum over attacks flatters it: {minimum.correct} of {minimum.n} images survive "
+        f"that attack, {worst.correct} of {worst.n} all of them"
     ]

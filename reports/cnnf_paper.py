@@ -17,8 +17,11 @@ from reports.records import Record
 from reports.subjects import Subject, failures, labels_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
 from reports.verdict import doubted, marked, short_form, verdict_of
-from reports.worst_case import worst_case
+from reports.verdict.paired import Paired
+from reports.worst_case import hits, worst_case
 
+ALPHA = 0.05
+"""Largest p-value at which a note calls gradients masked; the suite `verdict` asks for more."""
 Query = Callable[[Cell], bool]
 
 
@@ -93,7 +96,7 @@ def _tables_of(records: Sequence[Record], remark: str, store: Outcomes) -> list[
         columns.append(Column("min", is_attack=False))
         for found in values.values():
             found.append(lowest(found[1:]))
-    masking = tuple(note for row in rows for note in _masking_notes(labels[row], by_subject[row]))
+    masking = tuple(note for row in rows for note in _masking_notes(labels[row], by_subject[row], store))
     tables = [_table(title, columns, labels, values, (*notes, *masking), made_with)]
 
     more = {heading: query for heading, query in MORE_COLUMNS.items() if any(query(r.cell) for r in ok)}
@@ -136,21 +139,32 @@ def pick(records: Iterable[Record], query: Query, doubts: frozenset[str] = froze
     found = [record for record in records if query(record.cell)]
     if not found:
         return None
-    best = max(found, key=lambda record: (record.n, record.provenance.finished_at))
-    return marked(best, doubts)
+    return marked(_best(found), doubts)
 
 
-def _masking_notes(label: str, records: list[Record]) -> list[str]:
-    """Say where an attacker who knows more does worse, which honest gradients do not allow."""
+def _best(records: Iterable[Record]) -> Record:
+    return max(records, key=lambda record: (record.n, record.provenance.finished_at))
+
+
+def _masking_notes(label: str, records: list[Record], store: Outcomes) -> list[str]:
+    """Say where an attacker who knows more does worse, which honest gradients do not allow.
+
+    Judged on the images that met both attacks; records without outcomes tell nothing.
+    """
     notes = []
     for kind in ("PGD", "SPSA"):
-        first, e2e = (pick(records, PAPER_COLUMNS[f"{kind} ({target})"]) for target in ("first", "e2e"))
-        if first and e2e and e2e.share > first.share:
-            is_clear = e2e.interval.low > first.interval.high
+        queries = [PAPER_COLUMNS[f"{kind} ({target})"] for target in ("first", "e2e")]
+        found = [[r for r in records if query(r.cell) and r.outcomes is not None] for query in queries]
+        if not all(found):
+            continue
+        first, e2e = (hits(store.read_outcomes(_best(own))) for own in found)
+        test = Paired.of(e2e, first)
+        if test.only_second > test.only_first:
+            p = test.p_value
+            told = "masked gradients" if p <= ALPHA else "masked gradients, or chance"
             notes.append(
-                f"{label}: {kind} end-to-end leaves {100 * e2e.share:.1f} %, on the first pass alone "
-                f"{100 * first.share:.1f} %; a stronger attacker should not do worse: masked gradients"
-                + ("" if is_clear else ", or chance, for the intervals overlap")
+                f"{label}: of {test.n} images only {kind} on the first pass breaks {test.only_second}, and "
+                f"only {kind} end-to-end, which knows more, {test.only_first} (p = {p:.2g}): {told}"
             )
     return notes
 

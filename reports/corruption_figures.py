@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from reports.archive import Outcomes
 from reports.cell import Identity
-from reports.corruption_table import clean_accuracy, hits_by_kind, mean_over
+from reports.corruption_table import Hits, alike, clean_accuracy, hits_by_kind, mean_over, omissions
 from reports.figures import Figure, Panel, Point, Series, percent_at
 from reports.metrics import ALEXNET_ERRORS, Accuracy
 from reports.records import Record
@@ -23,17 +23,14 @@ def corruption_bars(records: Sequence[Record], archive: Outcomes) -> list[Figure
     if not rows:
         return []
     labels = labels_of(rows)
-    series = []
-    for row in rows:
-        own = [record for record in ok if subject(record) == row]
-        hits = hits_by_kind(own, archive)
-        points = []
-        if (clean := clean_accuracy(own)) is not None:
-            points.append(percent_at("clean", clean))
-        for kind in _ordered(set(hits)):
-            if (mean := mean_over(hits, [kind])) is not None:
-                points.append(percent_at(kind.replace("_", " "), mean))
-        series.append(Series(labels[row], tuple(points)))
+    own = [[record for record in ok if subject(record) == row] for row in rows]
+    found = [hits_by_kind(records_of, archive) for records_of in own]
+    series = [
+        Series(labels[row], _bars(records_of, hits))
+        for row, records_of, hits in zip(rows, own, alike(found), strict=True)
+    ]
+    drawn = {point.x for bars in series for point in bars.points}
+    kinds = [kind.replace("_", " ") for kind in _ordered({kind for hits in found for kind in hits})]
     return [
         Figure(
             title=f"Accuracy under common corruptions, {ok[0].cell.dataset}",
@@ -41,11 +38,21 @@ def corruption_bars(records: Sequence[Record], archive: Outcomes) -> list[Figure
             x_label="corruption",
             y_label="accuracy (%)",
             panels=(Panel("", tuple(series)),),
-            places=tuple(str(point.x) for point in max((s.points for s in series), key=len)),
-            notes=("mean over severities; bars: 95 % intervals over images",),
+            places=tuple(place for place in ("clean", *kinds) if place in drawn),
+            notes=(
+                "mean over severities; bars: 95 % intervals over images",
+                *omissions([labels[row] for row in rows], found),
+            ),
             provenance=tuple(provenance(ok)),
         )
     ]
+
+
+def _bars(records: Sequence[Record], hits: Hits) -> tuple[Point, ...]:
+    clean = clean_accuracy(records)
+    means = {kind: mean_over(hits, [kind]) for kind in _ordered(set(hits))}
+    shown = {"clean": clean} | {kind.replace("_", " "): mean for kind, mean in means.items()}
+    return tuple(percent_at(place, value) for place, value in shown.items() if value is not None)
 
 
 def severity_curves(records: Sequence[Record], archive: Outcomes) -> list[Figure]:
@@ -87,7 +94,8 @@ def _panels(
     for model, name in names_of(r.cell.identity for r in ok).items():
         own = [r for r in ok if r.cell.identity == model]
         found: Found = {}
-        for record in own:
+        # Of several records of one place that with most examples counts, then the latest.
+        for record in sorted(own, key=lambda r: (r.n, r.provenance.finished_at)):
             if (done := record.cell.perturbation) is not None:
                 found[done.name, int(done.settings["severity"]), record.cell.iterations] = record
         kinds = _ordered({kind for kind, _, _ in found})

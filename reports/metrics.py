@@ -65,11 +65,16 @@ class MeanAccuracy:
 
     @property
     def interval(self) -> Interval:
-        """The 95 % interval of the mean over examples, by the normal approximation."""
-        if self.n == 1:
-            return Interval(0.0, 1.0)
-        half = _half_width(self.shares)
-        return Interval(max(0.0, self.share - half), min(1.0, self.share + half))
+        """The 95 % Wilson interval of the effective number of examples.
+
+        That is how many hits and misses have the variance of this mean (Korn & Graubard 1998): the examples
+        themselves if each was always right or always wrong, more if the cells of an example differ. Where
+        all shares are the same, which says nothing of the next example's, it is the examples themselves too.
+        """
+        largest = self.share * (1 - self.share)
+        variance = _variance(self.shares)
+        parts = largest / variance if 0 < variance < largest else 1.0
+        return wilson(self.correct * parts, self.n * parts)
 
 
 def lowest(accuracies: Sequence[Accuracy | None]) -> Accuracy | None:
@@ -125,14 +130,10 @@ def mean_error(errors: Mapping[str, float]) -> float:
     return _mean(_of_benchmark(errors, kind) for kind in ALEXNET_ERRORS)
 
 
-def _half_width(values: Sequence[float]) -> float:
-    """Return half of the 95 % interval of a mean; it is infinite for a single value."""
-    n = len(values)
-    if n == 1:
-        return math.inf
-    mean = math.fsum(values) / n
-    variance = math.fsum((value - mean) ** 2 for value in values) / (n - 1)
-    return NormalDist().inv_cdf(0.975) * math.sqrt(variance / n)
+def _variance(values: Sequence[float]) -> float:
+    """Return the variance of what a sample was drawn from; 0 for a single value."""
+    mean = math.fsum(values) / len(values)
+    return math.fsum((value - mean) ** 2 for value in values) / max(1, len(values) - 1)
 
 
 def _of_benchmark(errors: Mapping[str, float], kind: str) -> float:
@@ -146,11 +147,11 @@ def _mean(values: Iterable[float]) -> float:
     return math.fsum(found) / len(found)
 
 
-def wilson(correct: int, n: int, level: float = 0.95) -> Interval:
+def wilson(correct: float, n: float, level: float = 0.95) -> Interval:
     """Return the Wilson score interval of a proportion (Wilson 1927).
 
     Args:
-        correct: Successes.
+        correct: Successes; an effective number of them need not be whole.
         n: Trials, at least 1.
         level: Coverage in (0, 1).
     """

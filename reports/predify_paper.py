@@ -6,18 +6,20 @@ Their figures are curves over timesteps. Where feedback does not help, the chang
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from reports.archive import Outcomes
 from reports.cell import Identity
+from reports.changes import RULE, Pair, balance, changes
+from reports.corruption_table import Hits, alike, hits_by_kind, omissions, shares_over
 from reports.metrics import Accuracy
 from reports.records import Record
-from reports.resampling import difference, ratio
+from reports.resampling import ratio
 from reports.subjects import names_of
-from reports.values import Mean, Share
+from reports.values import Mean, Points, Share
 
 Tables = Mapping[int, pd.DataFrame]
 """Iteration -> outcomes by example."""
@@ -33,8 +35,8 @@ class Curve:
     values: Mapping[int, Accuracy | Share | Mean]
     part: str = ""
     """Which part of the model it is about."""
-    change: Mean | None = None
-    """Last iteration less first pass, in percentage points of accuracy."""
+    change: Points | None = None
+    """Last iteration less first pass; None where one of them was not measured."""
 
     @property
     def label(self) -> str:
@@ -54,6 +56,8 @@ class Experiment:
     """Which curves share a pair of axes."""
     line: Callable[[Curve], str]
     """What tells the curves of a panel apart."""
+    line_label: str = ""
+    """What that is, where it is a quantity; "" for models."""
 
 
 def experiments(records: Sequence[Record], archive: Outcomes) -> list[Experiment]:
@@ -78,11 +82,12 @@ class _Model:
         if not tables:
             return {}
         common = sorted(set.intersection(*(set(table.index) for table in tables.values())))
-        return {k: table.loc[common] for k, table in tables.items()}
+        return {k: table.loc[common] for k, table in tables.items()} if common else {}
 
 
 def _noise(models: Sequence[_Model]) -> Experiment:
-    curves = []
+    curves: list[Curve] = []
+    pairs: dict[int, Pair] = {}
     for model in models:
         noisy = {
             _noise_name(model, sigma): model.tables(_with(sigma, "noise", "sigma", probe=None))
@@ -90,35 +95,48 @@ def _noise(models: Sequence[_Model]) -> Experiment:
         }
         shown = {"clean": model.tables(_is_clean)} | noisy if any(noisy.values()) else {}
         for name, tables in shown.items():
-            if tables:
-                values = {k: _accuracy(table) for k, table in tables.items()}
-                change = difference(_hits(tables[max(tables)]), _hits(tables[min(tables)]), unit=0.01)
-                curves.append(Curve(model.label, name, values, change=change))
+            if not tables:
+                continue
+            if 0 in tables and max(tables) > 0:
+                pairs[len(curves)] = _hits(tables[0]), _hits(tables[max(tables)])
+            curves.append(Curve(model.label, name, {k: _accuracy(table) for k, table in tables.items()}))
+    found = changes(list(pairs.values()))
+    for place, change in zip(pairs, found, strict=True):
+        curves[place] = replace(curves[place], change=change)
     notes = (
-        "accuracy after each iteration; change: last iteration less first pass, in points, its interval by "
-        "the bootstrap over examples",
-        _balance(curve.change for curve in curves),
+        f"accuracy after each iteration; change: last iteration less first pass, {RULE}",
+        *([balance(found)] if found else []),
     )
     title = "accuracy under Gaussian noise"
-    return Experiment(title, "accuracy (%)", tuple(curves), notes, lambda c: c.model, lambda c: c.shown)
+    return Experiment(
+        title, "accuracy (%)", tuple(curves), notes, lambda c: c.model, lambda c: c.shown, "noise"
+    )
 
 
 def _corruptions(models: Sequence[_Model]) -> Experiment:
-    curves = []
+    curves, missing, left_out = [], [], []
     for model in models:
-        kinds = sorted({str(_name(r)) for r in model.records if _kind(r) == "corruption"})
-        errors = {kind: _errors(model, kind) for kind in kinds}
-        if not kinds:
-            continue
+        found = _hits_by_iteration(model)
+        left_out += omissions([f"{model.label}, iteration {k}" for k in found], list(found.values()))
+        hits = dict(zip(found, alike(list(found.values())), strict=True))
+        kinds = sorted({kind for own in found.values() for kind in own})
+        errors = {kind: {k: _errors(own, kind) for k, own in hits.items() if kind in own} for kind in kinds}
         means = {
-            k: pd.concat([found[k] for found in errors.values()], axis=1).dropna().mean(axis=1)
-            for k in sorted(set.intersection(*(set(found) for found in errors.values())))
+            k: pd.concat([errors[kind][k] for kind in kinds], axis=1).dropna().mean(axis=1)
+            for k, own in hits.items()
+            if kinds and own.keys() >= set(kinds)
         }
-        curves.append(Curve(model.label, f"mean of {len(kinds)}", _relative(means)))
-        curves += [Curve(model.label, kind, _relative(found)) for kind, found in errors.items()]
+        for shown, measured in ({f"mean of {len(kinds)}": means} | errors if kinds else {}).items():
+            if 0 in measured:
+                curves.append(Curve(model.label, shown, _relative(measured)))
+            else:
+                missing.append(f"{model.label}, {shown}")
     notes = (
         "error, the mean over severities, after each iteration over that of the first pass: below 1 the "
-        "feedback helps; intervals by the bootstrap over examples; nothing where the first pass errs never",
+        "feedback helps; intervals by the bootstrap over examples, each by itself; nothing where the first "
+        "pass errs never",
+        *_without_first(missing),
+        *left_out,
     )
     title = "corruption error relative to the first pass"
     return Experiment(title, "relative error", tuple(curves), notes, lambda c: c.shown, lambda c: c.model)
@@ -143,18 +161,20 @@ def _attacks(models: Sequence[_Model]) -> Experiment:
         "clean; the attacker differentiates the network of that many iterations end to end",
     )
     title = "success of the targeted BIM"
-    return Experiment(title, "success (%)", tuple(curves), notes, lambda c: c.model, lambda c: c.shown)
+    return Experiment(
+        title, "success (%)", tuple(curves), notes, lambda c: c.model, lambda c: c.shown, "epsilon"
+    )
 
 
 def _projections(models: Sequence[_Model]) -> Experiment:
-    curves = []
+    curves, missing = [], []
     for model in models:
         for sigma in _settings(model.records, "noise", "sigma"):
             tables = model.tables(_with(sigma, "noise", "sigma", probe="projection"))
             name = _noise_name(model, sigma)
-            if not tables:
-                continue
-            for column in [str(column) for column in tables[0].columns]:
+            if tables and 0 not in tables:
+                missing.append(f"{model.label}, {name}")
+            for column in map(str, tables[0].columns if 0 in tables else ()):
                 if not column.startswith("distance_"):
                     continue
                 distances = {k: table[column] for k, table in tables.items()}
@@ -163,14 +183,15 @@ def _projections(models: Sequence[_Model]) -> Experiment:
     notes = (
         "1 - correlation between the representations of noisy and clean images after each iteration, the "
         "mean over images, over that of the first pass: below 1 the noisy ones move towards the clean ones; "
-        "intervals by the bootstrap over images",
+        "intervals by the bootstrap over images, each by itself",
+        *_without_first(missing),
     )
 
     def panel(curve: Curve) -> str:
         return f"{curve.model}, {curve.part}"
 
     title = "correlation distance relative to the first pass"
-    return Experiment(title, "relative distance", tuple(curves), notes, panel, lambda c: c.shown)
+    return Experiment(title, "relative distance", tuple(curves), notes, panel, lambda c: c.shown, "noise")
 
 
 def _models(records: Iterable[Record], archive: Outcomes) -> list[_Model]:
@@ -209,10 +230,6 @@ def _kind(record: Record) -> str | None:
     return record.cell.perturbation.kind if record.cell.perturbation else None
 
 
-def _name(record: Record) -> str | None:
-    return record.cell.perturbation.name if record.cell.perturbation else None
-
-
 def _noise_name(model: _Model, sigma: float) -> str:
     found = (r.cell.perturbation for r in model.records if _kind(r) == "noise")
     done = next(p for p in found if p and p.settings["sigma"] == sigma)
@@ -224,14 +241,22 @@ def _target(records: Iterable[Record]) -> tuple[int, int]:
     return int(done.settings["target_shift"]), int(done.settings["classes"])
 
 
-def _errors(model: _Model, kind: str) -> dict[int, pd.Series]:
-    """Return the error of each example, its mean over severities, by iteration."""
-    found: dict[int, list[pd.Series]] = {}
+def _hits_by_iteration(model: _Model) -> dict[int, Hits]:
+    """Return the hits on corrupted images, by iteration."""
+    found: dict[int, list[Record]] = {}
     for record in model.records:
-        if _name(record) == kind:
-            outcomes = model.archive.read_outcomes(record).set_index("example")
-            found.setdefault(record.cell.iterations, []).append(1.0 - outcomes["is_correct"])
-    return {k: pd.concat(errors, axis=1).dropna().mean(axis=1) for k, errors in sorted(found.items())}
+        if _kind(record) == "corruption":
+            found.setdefault(record.cell.iterations, []).append(record)
+    return {k: hits_by_kind(own, model.archive) for k, own in sorted(found.items())}
+
+
+def _errors(hits: Hits, kind: str) -> pd.Series:
+    """Return the error of each example, its mean over severities."""
+    return 1.0 - pd.Series(shares_over(hits, [kind]))
+
+
+def _without_first(names: Sequence[str]) -> list[str]:
+    return [f"not shown, for the first pass was not measured: {'; '.join(names)}"] if names else []
 
 
 def _relative(curve: Mapping[int, pd.Series]) -> dict[int, Mean]:
@@ -253,14 +278,4 @@ def _accuracy(table: pd.DataFrame) -> Accuracy:
 
 
 def _hits(table: pd.DataFrame) -> np.ndarray:
-    return table["is_correct"].to_numpy(dtype=float)
-
-
-def _balance(changes: Iterable[Mean | None]) -> str:
-    intervals = [change.interval for change in changes if change and change.interval]
-    helps = sum(interval.low > 0 for interval in intervals)
-    hurts = sum(interval.high < 0 for interval in intervals)
-    unclear = len(intervals) - helps - hurts
-    return (
-        f"of {len(intervals)} rows feedback helps in {helps}, hurts in {hurts}, and {unclear} are not clear"
-    )
+    return table["is_correct"].to_numpy(dtype=bool)

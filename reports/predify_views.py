@@ -72,15 +72,14 @@ def _figure(experiment: Experiment, records: Sequence[Record]) -> Figure:
         Panel(name, tuple(_series(curve, experiment.line) for curve in curves))
         for name, curves in _grouped(experiment.curves, experiment.panel).items()
     )
-    is_by_model = experiment.line(experiment.curves[0]) == experiment.curves[0].model
     return Figure(
         title=f"{_where(records)}: {experiment.title}",
         kind="curves",
         x_label="iterations",
         y_label=experiment.unit,
         panels=panels,
-        series_label="" if is_by_model else "images",
-        is_ordered=not is_by_model,
+        series_label=experiment.line_label,
+        is_ordered=bool(experiment.line_label),
         notes=(*experiment.notes, "bars: 95 % intervals"),
         provenance=_made_with(records),
     )

@@ -1,8 +1,10 @@
-"""Intervals of numbers that are no means: the bootstrap over examples (Efron 1979)."""
+"""Intervals of numbers that are no means: the bootstrap over examples (Efron 1979); a test by signs."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from fractions import Fraction
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -11,6 +13,8 @@ from reports.metrics import Interval
 from reports.values import Mean
 
 RESAMPLES = 1000
+FINEST = 100_000
+"""Parts of the finest fraction that changes may be multiples of; 19 kinds at 5 severities make 95."""
 
 
 def bootstrap(
@@ -57,17 +61,35 @@ def difference(
 def sign_flip(change: Float[np.ndarray, " n"]) -> float:
     """Return the two-sided p-value of a mean change if each sign could as well have been the other.
 
-    Fisher's randomisation test with 9,999 drawn sets of signs; the one seen counts as one of them.
+    Fisher's randomisation test over all 2**n sets of signs (Fisher 1935), exact: shares of k images are
+    multiples of 1/k, so sums of changes take few values, whose chances follow from one change after another.
 
     Args:
-        change: A change per example.
+        change: A change per example, in [-1, 1].
+
+    Raises:
+        ValueError: If the changes are no multiples of one fraction.
     """
-    generator = np.random.default_rng(0)
-    seen = abs(change.sum())
-    # A sum of the same terms in another order is not quite the same sum.
-    at_least = seen - 1e-9 * np.abs(change).sum()
-    more = sum(
-        int(np.count_nonzero(np.abs(generator.choice((-1.0, 1.0), (101, len(change))) @ change) >= at_least))
-        for _ in range(99)
-    )
-    return (1 + more) / (1 + 99 * 101)
+    steps = _steps(change)
+    sizes, seen = np.sort(abs(steps[steps != 0])), abs(int(steps.sum()))
+    total = int(sizes.sum())
+    # Of the sum of the sizes whose sign is positive: twice that less the total is the sum of all.
+    chances = np.zeros(total + 1)
+    chances[0], reached = 1.0, 0
+    for size in sizes.tolist():
+        reached += size
+        chances[: reached + 1] /= 2
+        chances[size : reached + 1] += chances[: reached + 1 - size].copy()
+    return min(1.0, 2 * float(chances[(total + seen) // 2 :].sum()))
+
+
+def _steps(change: Float[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+    """Return changes as whole numbers of the largest step of which all are multiples."""
+    values, places = np.unique(change, return_inverse=True)
+    fractions = [Fraction(value).limit_denominator(FINEST) for value in values.tolist()]
+    if not np.allclose([float(fraction) for fraction in fractions], values, rtol=0, atol=1e-12):
+        raise ValueError(f"changes must be multiples of a fraction of at most {FINEST} parts")
+    parts = math.lcm(*(fraction.denominator for fraction in fractions))
+    whole = [fraction.numerator * (parts // fraction.denominator) for fraction in fractions]
+    step = math.gcd(*whole) or 1
+    return np.array([number // step for number in whole], dtype=np.int64)[places]

@@ -8,6 +8,27 @@ from collections.abc import Sequence
 from reports.metrics import Accuracy, Interval, wilson
 
 
+def upper_tail(count: int, n: int, share: float) -> float:
+    """Return the probability of at least `count` successes in `n` trials of probability `share`.
+
+    Args:
+        count: From 0 to n.
+        n: Trials.
+        share: In [0, 1].
+    """
+    if count <= 0 or share == 1:
+        return 1.0
+    if share == 0:
+        return 0.0
+    log_hit, log_miss = math.log(share), math.log1p(-share)
+
+    def log_ways(k: int) -> float:
+        return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+
+    terms = (math.exp(log_ways(k) + k * log_hit + (n - k) * log_miss) for k in range(count, n + 1))
+    return min(1.0, math.fsum(terms))
+
+
 def mcnemar(ahead: int, behind: int) -> float:
     """Return the exact one-sided p-value of McNemar's test (McNemar 1947).
 
@@ -29,6 +50,11 @@ def mcnemar(ahead: int, behind: int) -> float:
         ways = ways * (changed - count) // (count + 1)
         total += ways
     return total / 2**changed
+
+
+def mcnemar_two_sided(gained: int, lost: int) -> float:
+    """Return the exact two-sided p-value of McNemar's test: twice that of the direction seen, at most 1."""
+    return min(1.0, 2 * mcnemar(max(gained, lost), min(gained, lost)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -8,9 +8,10 @@ from itertools import pairwise
 
 from reports.cell import Cell, Setting
 from reports.records import Record
+from reports.statistics import upper_tail
 from reports.verdict.evidence import GRADIENT_FREE, NOISE, Evidence, threat_of, title
 from reports.verdict.finding import ALPHA, MARGIN, Finding, judged, not_run
-from reports.verdict.paired import Paired, upper_tail
+from reports.verdict.paired import Paired
 from reports.worst_case import survivors
 
 

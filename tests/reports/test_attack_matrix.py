@@ -40,7 +40,18 @@ def test_a_flattering_minimum_is_pointed_out(stored) -> None:
 
     assert (minimum, worst) == (Accuracy(20, 40), Accuracy(0, 40))
     assert flattery == Points(50.0)
-    assert any("the minimum over attacks (50.0 %) flatters it: 0.0 % survive" in n for n in table.notes)
+    assert any("flatters it: 20 of 40 images survive that attack, 0 of 40 all" in n for n in table.notes)
+
+
+def test_a_flattery_of_one_image_is_pointed_out(stored) -> None:
+    """Those that survive all are among those that survive the one: there is nothing to test."""
+    archive = stored(
+        ([True] * 20 + [False] * 20, attack_on("pgd", "first", 0.03, 2)),
+        ([False] + [True] * 39, attack_on("pgd", "e2e", 0.03, 2)),
+    )
+    (table,) = attack_matrix(archive.records, archive)
+
+    assert any("flatters it: 20 of 40 images survive that attack, 19 of 40 all" in n for n in table.notes)
 
 
 def test_an_honest_minimum_is_left_alone(stored) -> None:

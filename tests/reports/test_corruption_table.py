@@ -4,17 +4,21 @@ from pathlib import Path
 
 import pytest
 
+from reports.archive import Archive
 from reports.catalogue import tables_of
 from reports.cell import Perturbation
+from reports.corruption_figures import corruption_bars, severity_curves
 from reports.metrics import (
     ALEXNET_CLEAN_ERROR,
     ALEXNET_ERRORS,
-    Interval,
+    Accuracy,
     MeanAccuracy,
     mean_corruption_error,
     mean_error,
     relative_mean_corruption_error,
+    wilson,
 )
+from reports.overview import overview
 from reports.records import Store
 
 from .conftest import outcomes
@@ -102,12 +106,8 @@ def test_published_images_are_told_from_ours(record, tmp_path: Path) -> None:
 
 
 def test_the_interval_is_over_examples() -> None:
-    """Hand-computed: shares 1 and 0.5 have standard deviation 0.3536, so half a width of 1.96 * 0.25."""
-    low, high = MeanAccuracy((1.0, 0.5)).interval
-
-    assert low == pytest.approx(0.75 - 1.959964 * 0.25)
-    assert high == 1.0
-    assert MeanAccuracy((0.3,)).interval == Interval(0, 1)
+    """By hand: 1 and 0.5 have variance 0.125 where hits and misses have 0.1875, so two count as three."""
+    assert MeanAccuracy((1.0, 0.5)).interval == pytest.approx(wilson(2.25, 3))
 
 
 def test_alexnet_has_mce_one() -> None:
@@ -133,3 +133,92 @@ def test_a_missing_kind_is_refused() -> None:
     """Fourteen kinds are no mCE."""
     with pytest.raises(ValueError, match="needs 'fog'"):
         mean_corruption_error({kind: 0.5 for kind in ALEXNET_ERRORS if kind != "fog"})
+
+
+@pytest.fixture
+def column(record, tmp_path: Path):
+    """Return a function that stores the hits of an answer to fog, on a few images or many."""
+    store = Store(tmp_path)
+
+    def stored(hits: dict[int, list[bool]], **changes: object) -> Store:
+        for severity, right in hits.items():
+            made = record(None, sum(right), len(right), **corrupted("fog", severity), **changes)
+            store.append(made, outcomes(right))
+        return store
+
+    return stored
+
+
+def fog(store: Store) -> tuple[dict[str, Accuracy | MeanAccuracy | None], tuple[str, ...]]:
+    (table,) = tables_of(store.read(), store)
+    (values,) = (row.values for row in table.rows if row.label == "fog")
+    return dict(zip((c.heading for c in table.columns), values, strict=True)), table.notes
+
+
+def test_only_images_that_met_every_severity_count(column) -> None:
+    """Forty images at severity 5 and then four at both: the mean is over those four, each severity once."""
+    column({5: [False] * 40})
+    store = column({1: [True] * 4, 5: [False] * 4})
+    values, notes = fog(store)
+
+    assert values == {"CNN-F (last)": MeanAccuracy((0.5,) * 4)}
+    assert "fog: 4 of 40 images count, those that every answer has met at every severity" in notes
+
+
+def test_all_columns_count_the_same_images(column) -> None:
+    """One network on six images, another on two of them: only those two can be compared."""
+    column({1: [True, True, False, False, False, False]})
+    store = column({1: [True, False]}, model="other", label="CNN")
+    values, notes = fog(store)
+
+    assert values == {"CNN-F (last)": MeanAccuracy((1.0, 1.0)), "CNN (last)": MeanAccuracy((1.0, 0.0))}
+    assert any("2 of 6 images count" in note for note in notes)
+
+
+def test_a_mean_over_fewer_severities_is_not_shown(column) -> None:
+    """Where the hardest severity failed for one network alone, its mean over the rest would flatter it."""
+    column({1: [True, True], 5: [False, False]})
+    store = column({1: [True, True]}, model="other", label="CNN")
+    values, notes = fog(store)
+
+    assert values == {"CNN-F (last)": MeanAccuracy((0.5, 0.5)), "CNN (last)": None}
+    assert "CNN (last): no number for fog, which others have met at more severities" in notes
+
+
+def test_kinds_of_other_severities_are_told_apart(shown) -> None:
+    """A note that gave all severities at once would be wrong of each kind."""
+    (table,) = shown({("fog", 5): [True, True], ("snow", 1): [True, True], ("snow", 5): [True, False]})
+
+    assert "images made here; mean over severities 5 (fog); mean over severities 1, 5 (snow)" in table.notes
+
+
+def test_bars_leave_out_what_the_table_does(column) -> None:
+    """A bar over other severities beside a whole one would be compared with it."""
+    column({1: [True, True], 5: [False, False]})
+    store = column({1: [True, True]}, model="other", label="CNN")
+    (figure,) = corruption_bars(store.read(), store)
+
+    assert figure.places == ("fog",)
+    assert {series.label: [point.value for point in series.points] for series in figure.panels[0].series} == {
+        "CNN-F (last)": [50.0],
+        "CNN (last)": [],
+    }
+    assert any("CNN (last): no number for fog" in note for note in figure.notes)
+
+
+def test_curves_take_the_record_of_most_images(column) -> None:
+    """Two images of the same severity, run after forty, say less."""
+    for n, right in ((40, 30), (2, 0)):
+        store = column({1: [k < right for k in range(n)]})
+    for records in (store.read(), store.read()[::-1]):
+        (figure,) = severity_curves(records, store)
+        assert [point.n for point in figure.panels[0].series[0].points] == [40]
+
+
+def test_the_overview_is_of_the_same_images_too(column, tmp_path: Path) -> None:
+    """What the page shows first is compared first."""
+    column({1: [True, True], 5: [False, False]})
+    column({1: [True, True]}, model="other", label="CNN")
+    lines = {line.answer.label: line.corrupted for line in overview(Archive.of([tmp_path]))}
+
+    assert lines == {"CNN-F": MeanAccuracy((0.5, 0.5)), "CNN": None}

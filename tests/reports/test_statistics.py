@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reports.metrics import Accuracy
-from reports.statistics import difference_interval, holm, mcnemar, paired_interval
+from reports.statistics import (
+    difference_interval,
+    holm,
+    mcnemar,
+    mcnemar_two_sided,
+    paired_interval,
+    upper_tail,
+)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +36,15 @@ from reports.statistics import difference_interval, holm, mcnemar, paired_interv
 def test_mcnemar_by_hand(ahead, behind, p) -> None:
     """Sums of binomial coefficients over 2**n, counted by hand; a case of the literature."""
     assert mcnemar(ahead, behind) == p
+
+
+@given(st.integers(1, 60), st.data())
+def test_tails_are_sums_of_the_binomial(n, data) -> None:
+    """The tail is what counting gives, also at its ends."""
+    count, share = data.draw(st.integers(0, n)), data.draw(st.floats(0, 1))
+    expected = sum(math.comb(n, k) * share**k * (1 - share) ** (n - k) for k in range(count, n + 1))
+
+    assert upper_tail(count, n, share) == pytest.approx(expected, abs=1e-9)
 
 
 @given(st.integers(0, 300), st.integers(0, 300))
@@ -54,6 +70,12 @@ def test_mcnemar_of_many_changes_is_a_number() -> None:
     """Ten thousand changes all one way: 2**-10000 is zero to a float, and no error."""
     assert mcnemar(10_000, 0) == 0
     assert mcnemar(5_000, 5_000) == pytest.approx(0.5, abs=0.005)
+
+
+@pytest.mark.parametrize(("gained", "lost", "p"), [(7, 0, 1 / 64), (0, 7, 1 / 64), (3, 3, 1.0), (0, 0, 1.0)])
+def test_mcnemar_two_sided_by_hand(gained, lost, p) -> None:
+    """Twice the tail of the direction seen, and never more than certain."""
+    assert mcnemar_two_sided(gained, lost) == p
 
 
 def test_mcnemar_refuses_negative_counts() -> None:
