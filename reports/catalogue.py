@@ -39,6 +39,10 @@ ATTACKS = ("adversarial", "cnnf-paper", "smoke")
 PREDIFY = ("predify-attacks", "predify-corruptions", "predify-noise", "predify-paper", "predify-projection")
 FEEDBACK = ("clean", *ATTACKS, "autoattack", "strongest", "epsilons", "corruptions")
 """Suites that put the same questions to networks with feedback and without."""
+PAIRED = (
+    "a network with feedback beside its partner, beside the only network without feedback if it has none, or "
+    "beside its own answers after 0 iterations, on the same images"
+)
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,8 @@ class Kind(Generic[Made]):
     summary: str
     suites: tuple[str, ...]
     make: Maker[Made]
+    needs: str = ""
+    """What records of these suites must hold, where not all of them give something to show."""
 
 
 TABLES: dict[str, Kind[Table]] = {
@@ -61,14 +67,14 @@ TABLES: dict[str, Kind[Table]] = {
     "consistency": Kind("CNN-F's self-consistency", ("consistency",), consistency_tables),
     "predify": Kind("the experiments of the Predify paper", PREDIFY, predify_tables),
     "restoration": Kind("distance of restored images", ("restoration",), restoration_tables),
-    "feedback": Kind("what feedback buys, image by image", FEEDBACK, feedback_tables),
+    "feedback": Kind("what feedback buys, image by image", FEEDBACK, feedback_tables, PAIRED),
     "verdict": Kind("whether the numbers can be believed", ("verdict",), verdict_tables),
     "leaderboard": Kind("RobustBench's columns", leaderboard.SUITES, leaderboard.leaderboard),
 }
 """Name -> table. The first that shows a suite is what `bench report` prints of it."""
 FIGURES: dict[str, Kind[Figure]] = {
     "matrix": Kind("every attack against every answer", ATTACKS, attack_map),
-    "feedback": Kind("what feedback buys, in points", FEEDBACK, feedback_figures),
+    "feedback": Kind("what feedback buys, in points", FEEDBACK, feedback_figures, PAIRED),
     "epsilons": Kind("accuracy against epsilon, a line a model", ("epsilons",), epsilon_figures),
     "targets": Kind("the same by what the attacker differentiates", ("epsilons",), target_figures),
     "iterations": Kind("accuracy against test iterations", ("epsilons",), iteration_figures),
