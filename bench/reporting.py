@@ -15,6 +15,7 @@ from reports.files import replace_bytes, replace_text
 from reports.records import RecordError
 
 if TYPE_CHECKING:
+    from reports.catalogue import Kind
     from reports.figures import Figure
     from reports.tables import Table
 
@@ -51,7 +52,7 @@ def named_tables(archive: Archive, name: str) -> list[Table]:
     """Return all tables of a name in `reports.catalogue.TABLES`.
 
     Raises:
-        BenchError: If there is no such table, or no record for it.
+        BenchError: If there is no such table, or the records give none.
     """
     from reports.catalogue import TABLES, made
 
@@ -60,7 +61,7 @@ def named_tables(archive: Archive, name: str) -> list[Table]:
     with mendable():
         tables = [table for _, shown in made(TABLES, name, archive) for table in shown]
     if not tables:
-        raise BenchError(f"no record for the table {name}; it shows {' and '.join(TABLES[name].suites)}")
+        raise _nothing("table", name, TABLES[name], archive)
     return tables
 
 
@@ -68,7 +69,7 @@ def named_figures(archive: Archive, name: str) -> dict[str, Figure]:
     """Return all figures of a name in `reports.catalogue.FIGURES`, by the name of their file.
 
     Raises:
-        BenchError: If there is no such figure, or no record for it.
+        BenchError: If there is no such figure, or the records give none.
     """
     from reports.catalogue import FIGURES
     from reports.writing import figures_named
@@ -78,8 +79,20 @@ def named_figures(archive: Archive, name: str) -> dict[str, Figure]:
     with mendable():
         figures = figures_named(archive, name)
     if not figures:
-        raise BenchError(f"no record for the figure {name}; it shows {' and '.join(FIGURES[name].suites)}")
+        raise _nothing("figure", name, FIGURES[name], archive)
     return figures
+
+
+def _nothing(what: str, name: str, kind: Kind[Any], archive: Archive) -> BenchError:
+    """Return why records give no table or figure of a name."""
+    from reports.subjects import failures
+
+    found = [record for record in archive.records if record.cell.suite in kind.suites]
+    if not found:
+        return BenchError(f"no record for the {what} {name}; it shows {' and '.join(kind.suites)}")
+    suites = ", ".join(dict.fromkeys(record.cell.suite for record in found))
+    why = "; ".join([*([f"it needs {kind.needs}"] if kind.needs else []), *failures(found)])
+    return BenchError(f"the records of {suites} give no {what} {name}" + (f"; {why}" if why else ""))
 
 
 def write_figures(figures: dict[str, Figure], out: Path) -> list[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from reports import leaderboard
@@ -16,6 +16,7 @@ from reports.consistency import consistency_figures, consistency_tables
 from reports.corruption_figures import corruption_bars, iteration_curves, severity_curves
 from reports.corruption_table import corruption_tables
 from reports.epsilon_curves import epsilon_figures, epsilon_table, iteration_figures, target_figures
+from reports.failed import failed_cells
 from reports.feedback import feedback_figures, feedback_tables
 from reports.figures import Figure
 from reports.predify_views import (
@@ -28,6 +29,7 @@ from reports.predify_views import (
 from reports.published import beside_published
 from reports.records import Record, Store
 from reports.restoration_table import restoration_tables
+from reports.subjects import provenance
 from reports.tables import Table
 from reports.verdict import verdict_tables
 
@@ -39,6 +41,10 @@ ATTACKS = ("adversarial", "cnnf-paper", "smoke")
 PREDIFY = ("predify-attacks", "predify-corruptions", "predify-noise", "predify-paper", "predify-projection")
 FEEDBACK = ("clean", *ATTACKS, "autoattack", "strongest", "epsilons", "corruptions")
 """Suites that put the same questions to networks with feedback and without."""
+PAIRED = (
+    "a network with feedback beside its partner, beside the only network without feedback if it has none, or "
+    "beside its own answers after 0 iterations, on the same images"
+)
 
 
 @dataclass(frozen=True)
@@ -48,27 +54,46 @@ class Kind(Generic[Made]):
     summary: str
     suites: tuple[str, ...]
     make: Maker[Made]
+    needs: str = ""
+    """What records of these suites must hold, where not all of them give something to show."""
+
+    def of(self, records: Sequence[Record], archive: Archive | Store) -> list[Made]:
+        """Return what records of one suite, version, dataset and seed give."""
+        return self.make(records, archive)
+
+
+class _TableKind(Kind[Table]):
+    """A table; that of a suite is shown even if every cell has failed."""
+
+    def of(self, records: Sequence[Record], archive: Archive | Store) -> list[Table]:
+        shown = self.make(records, archive)
+        if not shown and TABLES[main_table(records[0].cell.suite)] is self:
+            shown = failed_cells(records)
+        # A table of failed cells alone is made of no record.
+        return [t if t.provenance else replace(t, provenance=tuple(provenance(records))) for t in shown]
 
 
 TABLES: dict[str, Kind[Table]] = {
-    "paper": Kind("CNN-F's columns, and beyond them", ("clean", *ATTACKS), adversarial_tables),
-    "published": Kind("CNN-F beside its authors' numbers", ("adversarial", "cnnf-paper"), beside_published),
-    "matrix": Kind("every attack against every answer", ATTACKS, attack_matrix),
-    "cascades": Kind("what each attack leaves standing", ("autoattack", "strongest"), cascade_tables),
-    "transfer": Kind("every network against every other", ("transfer",), transfer_tables),
-    "epsilons": Kind("accuracy against epsilon", ("epsilons",), epsilon_table),
-    "corruptions": Kind("accuracy by corruption", ("corruptions",), corruption_tables),
-    "consistency": Kind("CNN-F's self-consistency", ("consistency",), consistency_tables),
-    "predify": Kind("the experiments of the Predify paper", PREDIFY, predify_tables),
-    "restoration": Kind("distance of restored images", ("restoration",), restoration_tables),
-    "feedback": Kind("what feedback buys, image by image", FEEDBACK, feedback_tables),
-    "verdict": Kind("whether the numbers can be believed", ("verdict",), verdict_tables),
-    "leaderboard": Kind("RobustBench's columns", leaderboard.SUITES, leaderboard.leaderboard),
+    "paper": _TableKind("CNN-F's columns, and beyond them", ("clean", *ATTACKS), adversarial_tables),
+    "published": _TableKind(
+        "CNN-F beside its authors' numbers", ("adversarial", "cnnf-paper"), beside_published
+    ),
+    "matrix": _TableKind("every attack against every answer", ATTACKS, attack_matrix),
+    "cascades": _TableKind("what each attack leaves standing", ("autoattack", "strongest"), cascade_tables),
+    "transfer": _TableKind("every network against every other", ("transfer",), transfer_tables),
+    "epsilons": _TableKind("accuracy against epsilon", ("epsilons",), epsilon_table),
+    "corruptions": _TableKind("accuracy by corruption", ("corruptions",), corruption_tables),
+    "consistency": _TableKind("CNN-F's self-consistency", ("consistency",), consistency_tables),
+    "predify": _TableKind("the experiments of the Predify paper", PREDIFY, predify_tables),
+    "restoration": _TableKind("distance of restored images", ("restoration",), restoration_tables),
+    "feedback": _TableKind("what feedback buys, image by image", FEEDBACK, feedback_tables, PAIRED),
+    "verdict": _TableKind("whether the numbers can be believed", ("verdict",), verdict_tables),
+    "leaderboard": _TableKind("RobustBench's columns", leaderboard.SUITES, leaderboard.leaderboard),
 }
 """Name -> table. The first that shows a suite is what `bench report` prints of it."""
 FIGURES: dict[str, Kind[Figure]] = {
     "matrix": Kind("every attack against every answer", ATTACKS, attack_map),
-    "feedback": Kind("what feedback buys, in points", FEEDBACK, feedback_figures),
+    "feedback": Kind("what feedback buys, in points", FEEDBACK, feedback_figures, PAIRED),
     "epsilons": Kind("accuracy against epsilon, a line a model", ("epsilons",), epsilon_figures),
     "targets": Kind("the same by what the attacker differentiates", ("epsilons",), target_figures),
     "iterations": Kind("accuracy against test iterations", ("epsilons",), iteration_figures),
@@ -101,7 +126,7 @@ def tables_of(records: Iterable[Record], archive: Archive | Store) -> list[Table
     return [
         table
         for (suite, *_), group in groups(records).items()
-        for table in TABLES[main_table(suite)].make(group, archive)
+        for table in TABLES[main_table(suite)].of(group, archive)
     ]
 
 
@@ -113,7 +138,7 @@ def made(kinds: dict[str, Kind[Made]], name: str, archive: Archive) -> Iterator[
     """
     kind, every = kinds[name], groups(archive.records)
     for group in every:
-        if group[0] in kind.suites and (shown := kind.make(every[group], archive)):
+        if group[0] in kind.suites and (shown := kind.of(every[group], archive)):
             yield "_".join([name, *_what_tells_apart(group, list(every))]), shown
 
 

@@ -42,6 +42,8 @@ METADATA: dict[str, dict[str, Any]] = {
 """What is left out of a file so that it depends on the figure alone."""
 WIDTH = 6.8
 """Inches: the text width of most papers."""
+ROOM = 100
+"""Letters of the tick labels that fit beside each other below one pair of axes."""
 
 
 def draw(figure: Figure) -> dict[str, bytes]:
@@ -207,7 +209,9 @@ def _beside_each_other(figure: Figure, panel: Panel) -> Iterator[tuple[int, Seri
 
 
 def _name_places(figure: Figure, axis: Axes) -> None:
-    axis.set_xticks(range(len(figure.places)), figure.places, rotation=55, ha="right", rotation_mode="anchor")
+    is_narrow = len(figure.places) * max(map(len, figure.places)) > ROOM
+    turned: dict[str, Any] = {"rotation": 55, "ha": "right", "rotation_mode": "anchor"} if is_narrow else {}
+    axis.set_xticks(range(len(figure.places)), figure.places, **turned)
     axis.grid(visible=False, axis="x")
 
 

@@ -12,8 +12,9 @@ from reports.records import Record
 from reports.subjects import Subject, labels_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
 from reports.values import Doubted, Remark
-from reports.verdict import verdict_of
+from reports.verdict import RULES, verdict_of
 from reports.verdict.evidence import Evidence, Threat, threat_of
+from reports.worst_case import met_all
 
 SUITES = ("adversarial", "autoattack", "cnnf-paper", "smoke", "strongest", "verdict")
 """Whose answers and threat models are entered: suites of untargeted attacks on models as they are used."""
@@ -28,8 +29,11 @@ class Standing:
     """One scored answer on a leaderboard.
 
     Attributes:
-        best_known: Examples that survive every attack that was run on them, within the threat model.
+        best_known: Examples that survive every attack that was run on them, within the threat model, of those
+            that met the strongest (`_scored`).
+        is_cascaded: Whether these met a cascade of attacks.
         failed: Checks of the verdict that it failed.
+        checked: How many checks could be made.
         citation: Empty where the model is nobody's publication.
     """
 
@@ -40,14 +44,17 @@ class Standing:
     clean: Accuracy | None
     autoattack: Accuracy | None
     best_known: Accuracy
+    is_cascaded: bool
     failed: tuple[str, ...]
+    checked: int
     citation: str
 
 
 def standings(archive: Archive) -> list[Standing]:
     """Return every scored answer that was attacked, on each dataset the most robust first.
 
-    Records of all suites and seeds count: an attack that has succeeded has succeeded.
+    Those that met no cascade stand after those that did: less is known of them. Records of all suites and
+    seeds count: an attack that has succeeded has succeeded.
 
     Raises:
         RecordError: If outcomes are missing or damaged.
@@ -61,7 +68,7 @@ def standings(archive: Archive) -> list[Standing]:
             own = [r for r in ok if subject(r) == row and r.cell.dataset == dataset]
             standing = _standing(row, labels[row], own, archive)
             found += [standing] if standing else []
-    return sorted(found, key=lambda standing: (standing.dataset, -standing.best_known.share))
+    return sorted(found, key=lambda own: (own.dataset, not own.is_cascaded, -own.best_known.share))
 
 
 def leaderboard(records: Sequence[Record], archive: Archive) -> list[Table]:
@@ -93,8 +100,10 @@ def leaderboard(records: Sequence[Record], archive: Archive) -> list[Table]:
     )
     notes = (
         "AutoAttack: its standard version; "
-        "best known: examples that are right and survive every attack run on them",
-        "unreliable: checks of the verdict that failed",
+        "best known: examples that are right and survive every attack run on them, of those that met a "
+        "cascade (strongest, AutoAttack), else of those that met every attack along the gradient of the "
+        "answer; answers without a cascade stand last",
+        f"unreliable: checks of the verdict that failed, and how many of {len(RULES)} could be made",
     )
     rows = tuple(Row(standing.label, _values(standing)) for standing in shown)
     return [Table(f"Leaderboard, {dataset}", columns, rows, notes, tuple(provenance(on_dataset)))]
@@ -117,8 +126,8 @@ def model_info(standing: Standing) -> dict[str, str | int | bool | None]:
         "reported": None,
         "autoattack_acc": _percent(standing.autoattack),
         "external": _percent(standing.best_known),
-        "unreliable": bool(failed),
-        "footnote": f"failed checks: {failed}" if failed else None,
+        "unreliable": bool(failed) if standing.checked else None,
+        "footnote": f"{f'failed checks: {failed}; ' if failed else ''}{_made(standing)} checks made",
     }
 
 
@@ -127,9 +136,11 @@ def _standing(row: Subject, label: str, records: Sequence[Record], archive: Arch
     if evidence.threat is None:
         return None
     within = [record for record in evidence.attacks if threat_of(record.cell) == evidence.threat]
-    survived = evidence.survivors(within)
+    stands, scored = evidence.survivors(within), _scored(evidence, within)
+    if not scored:
+        return None
     automatic = [r for r in within if r.cell.perturbation and r.cell.perturbation.name == AUTOATTACK]
-    checks = verdict_of(records, archive)
+    findings = {check.name: check.finding.status for check in verdict_of(records, archive)}
     claims = archive.published.get(row.model)
     return Standing(
         answer=row,
@@ -138,10 +149,40 @@ def _standing(row: Subject, label: str, records: Sequence[Record], archive: Arch
         threat=evidence.threat,
         clean=_largest(r for r in records if r.cell.perturbation is None and r.cell.probe is None),
         autoattack=_largest(automatic),
-        best_known=Accuracy(sum(survived.values()), len(survived)),
-        failed=tuple(check.name for check in checks if check.finding.status == "FAIL"),
+        best_known=Accuracy(sum(stands[example] for example in scored), len(scored)),
+        is_cascaded=any(map(_is_cascade, within)),
+        failed=tuple(name for name, status in findings.items() if status == "FAIL"),
+        checked=sum(status != "not run" for status in findings.values()),
         citation=claims.citation if claims else "",
     )
+
+
+def _scored(evidence: Evidence, within: Sequence[Record]) -> list[int]:
+    """Return the examples whose survival is counted: those that met the strongest attacks.
+
+    An attack on a few images says little about the others, so those that never met it are not counted with
+    those that did. These are the images of a cascade; without one those that met every informed attack, and
+    without that those that met every attack.
+    """
+    cascades = [evidence.standing(record) for record in within if _is_cascade(record)]
+    if cascades:
+        return sorted(set[int]().union(*cascades))
+    return met_all(list(map(evidence.standing, evidence.informed or within)))
+
+
+def _is_cascade(record: Record) -> bool:
+    done = record.cell.perturbation
+    return done is not None and (bool(done.members) or done.name == AUTOATTACK)
+
+
+def _made(standing: Standing) -> str:
+    return f"{standing.checked} of {len(RULES)}"
+
+
+def _unreliable(standing: Standing) -> str:
+    if standing.checked == 0:
+        return "not checked"
+    return f"{', '.join(standing.failed) or 'no'} ({_made(standing)} run)"
 
 
 def _values(standing: Standing) -> tuple[Accuracy | Remark | None, ...]:
@@ -151,7 +192,7 @@ def _values(standing: Standing) -> tuple[Accuracy | Remark | None, ...]:
         standing.clean,
         standing.autoattack,
         Doubted(best.correct, best.n) if standing.failed else best,
-        Remark(", ".join(standing.failed) or "no"),
+        Remark(_unreliable(standing)),
         Remark(f"{norm} {_radius(epsilon)}"),
         Remark(standing.citation) if standing.citation else None,
     )

@@ -98,16 +98,21 @@ def failures(records: Iterable[Record]) -> list[str]:
 
 
 def provenance(records: Sequence[Record]) -> list[str]:
-    """Return what was run, on how many examples, with which weights, settings, software and machines."""
+    """Return what was run, on how many examples, with which weights, settings, software and machines.
+
+    Of no record there is nothing to say.
+    """
+    if not records:
+        return []
     runs = sorted({(r.cell.suite, r.cell.suite_version, r.cell.seed) for r in records})
-    sizes = sorted({r.n for r in records})
+    sizes = sorted({r.n for r in records if r.status == "ok"})
     weights = sorted(
         {f"{r.cell.model} ({r.provenance.checkpoint}, sha256 {r.cell.weights[:12]})" for r in records}
     )
     made = sorted({_software(r.provenance) for r in records})
     return [
         *(f"suite {suite}, version {version}, seed {seed}" for suite, version, seed in runs),
-        f"n = {', '.join(map(str, sizes))}",
+        *([f"n = {', '.join(map(str, sizes))}"] if sizes else []),
         f"weights: {'; '.join(weights)}",
         *_settings(records),
         f"made with {'; '.join(made)}",

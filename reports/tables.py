@@ -54,13 +54,17 @@ class Table:
     provenance: tuple[str, ...] = ()
 
     def weakest(self, row: Row) -> Value | None:
-        """Return the lowest accuracy among the attacks of a row."""
+        """Return the lowest accuracy among the attacks of a row that ran on most examples.
+
+        One on a few says little about the rest.
+        """
         attacked = [
             value
             for value, column in zip(row.values, self.columns, strict=True)
             if column.is_attack and isinstance(value, Accuracy | MeanAccuracy)
         ]
-        return min(attacked, key=lambda value: value.share, default=None)
+        most = max((value.n for value in attacked), default=0)
+        return min((v for v in attacked if v.n == most), key=lambda value: value.share, default=None)
 
     @property
     def footnotes(self) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from reports.archive import Outcomes
@@ -35,6 +35,11 @@ def survivors(attacks: Iterable[Mapping[int, bool]], clean: Iterable[Mapping[int
         for example in found.keys() & answers.keys():
             found[example] = found[example] and answers[example]
     return found
+
+
+def met_all(groups: Sequence[Mapping[int, object]]) -> list[int]:
+    """Return the examples that are in every group; none without a group."""
+    return sorted(set.intersection(*map(set, groups))) if groups else []
 
 
 def standing(records: Iterable[Record], archive: Outcomes) -> Hits:

@@ -9,7 +9,7 @@ from itertools import pairwise
 from reports.cell import Cell, Setting
 from reports.records import Record
 from reports.statistics import upper_tail
-from reports.verdict.evidence import GRADIENT_FREE, NOISE, Evidence, threat_of, title
+from reports.verdict.evidence import GRADIENT_FREE, NOISE, Evidence, is_aimed, threat_of, title
 from reports.verdict.finding import ALPHA, MARGIN, Finding, judged, not_run
 from reports.verdict.paired import Paired
 from reports.worst_case import survivors
@@ -74,6 +74,8 @@ def chance(evidence: Evidence) -> Finding:
 def other_targets(evidence: Evidence) -> Finding:
     """An attacker who ignores the feedback, or differentiates another readout, must not do better."""
     others = [r for r in evidence.others if not _is_free(r) and not r.cell.is_transfer]
+    # A cascade may be the stronger for its other members.
+    others = [r for r in others if not is_aimed(r.cell)]
     return _beaten(evidence, others, "no gradient attack on another target")
 
 
@@ -112,8 +114,9 @@ def objective(evidence: Evidence) -> Finding:
     own = [r for r in evidence.attacks if not _is_free(r) and not r.cell.is_transfer]
     if not own:
         return not_run("no gradient attack")
-    numbers = f"{len(evidence.climbs)} of {len(own)} gradient attacks aim at what is scored"
-    return judged(not evidence.climbs, numbers, own)
+    aimed = [record for record in own if is_aimed(record.cell)]
+    numbers = f"{len(aimed)} of {len(own)} gradient attacks aim at what is scored"
+    return judged(not aimed, numbers, own)
 
 
 def ball(evidence: Evidence) -> Finding:

@@ -91,11 +91,14 @@ class Evidence:
 
 
 def is_informed(cell: Cell) -> bool:
-    """Whether the attacker climbs the gradient of what is scored: these weights, iterations and readout."""
+    """Whether the attacker climbs the gradient of what is scored: these weights, iterations and readout.
+
+    A cascade with members that climb another gradient knows more: what only it breaks may be masked.
+    """
     done = cell.perturbation
     if done is None or cell.is_transfer or done.name in GRADIENT_FREE | NOISE:
         return False
-    return is_aimed(cell)
+    return is_aimed(cell) and all(member["target"] == cell.attack_target for member in done.members)
 
 
 def is_aimed(cell: Cell) -> bool:

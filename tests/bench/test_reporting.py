@@ -117,6 +117,17 @@ def test_what_does_not_fit_is_one_line(results: Path, arguments: list[str], mess
     assert message in done.stderr
 
 
+@pytest.mark.parametrize("arguments", [("--table", "feedback"), ("--figure", "feedback", "--out", "x")])
+def test_nothing_to_compare_is_said(runner, plan, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """Records of one network alone are there; what they lack is said."""
+    runner("alone").run(plan("clean", model="plain"))
+    done = call("report", tmp_path / "alone", *arguments)
+
+    assert done.exit_code == 2
+    assert f"the records of clean give no {arguments[0][2:]} feedback; it needs a network with" in done.stderr
+    assert "no record" not in done.stderr
+
+
 def test_a_damaged_outcome_is_one_line(results: Path) -> None:
     """No table is made of files that are not those of the records."""
     for file in (results / "outcomes").iterdir():

@@ -88,3 +88,16 @@ def test_the_data_of_a_figure_is_all_that_is_drawn(everything) -> None:
             for point in (point for series in panel.series for point in series.points):
                 assert point.low <= point.value <= point.high
                 assert point.n > 0
+
+
+@pytest.mark.parametrize(
+    ("places", "angle"), [(("clean", "mean of 10 epsilons"), 0), (("noise " * 9, "fog") * 2, 55)]
+)
+def test_names_of_places_are_turned_only_where_they_do_not_fit(places, angle) -> None:
+    """A long name on end takes the room of the panels."""
+    from reports.drawing import _canvas
+
+    points = tuple(Point(place, 1, 0, 2, 9) for place in places)
+    drawn = _canvas(Figure("t", "points", "x", "y", (Panel("", (Series("a", points),)),), places=places))
+
+    assert {label.get_rotation() for label in drawn.axes[0].get_xticklabels()} == {angle}

@@ -10,7 +10,7 @@ from bench.errors import BenchError
 from reports.archive import Archive, Claims
 from reports.catalogue import TABLES, made
 from reports.cell import Perturbation
-from reports.leaderboard import standings
+from reports.leaderboard import leaderboard, model_info, standings
 from reports.records import Store
 from reports.values import Remark
 
@@ -54,7 +54,7 @@ def test_it_is_shown_once(folder: Path) -> None:
     (table,) = [table for _, tables in made(TABLES, "leaderboard", archive) for table in tables]
 
     assert table.title == "Leaderboard, cifar10"
-    assert table.rows[0].values[3:5] == (Remark("no"), Remark("linf 8/255"))
+    assert table.rows[0].values[3:5] == (Remark("no (4 of 19 run)"), Remark("linf 8/255"))
 
 
 def test_every_suite_enters_its_models_and_only_at_its_radius(record, tmp_path: Path) -> None:
@@ -88,6 +88,74 @@ def test_robustbenchs_file(folder: Path, tmp_path: Path) -> None:
     assert path.relative_to(tmp_path / "out").as_posix() == "cifar10/Linf/cnnf_cifar_aaaaaaaa_2_last.json"
     assert (info["clean_acc"], info["autoattack_acc"], info["external"]) == ("90.00", "85.00", "70.00")
     assert (info["eps"], info["dataset"], info["unreliable"]) == ("8/255", "cifar10", False)
+    assert info["footnote"] == "4 of 19 checks made"
+
+
+@pytest.fixture
+def attacked(record, tmp_path: Path):
+    """Return a function that stores an attack on n images, of which the first fall."""
+
+    def made(name: str, n: int, fallen: int = 0, model: str = "m", members: int = 0) -> None:
+        settings: dict[str, object] = {"norm": "linf", "epsilon": EPSILON}
+        for k in range(1, members + 1):
+            settings |= {f"{k}.attack": "apgd", f"{k}.target": "e2e"}
+        done = Perturbation(kind="attack", name=name, backend="native", settings=settings)
+        stands = [example >= fallen for example in range(n)]
+        own = {
+            "source": model,
+            "source_weights": "a" * 64,
+            "attack_target": "e2e",
+            "attack_iterations": 2,
+        }
+        attack = record(None, sum(stands), n, model=model, label=model, perturbation=done, **own)
+        Store(tmp_path / "stored").append(attack, outcomes(stands))
+
+    return made
+
+
+def test_images_that_a_cascade_never_met_do_not_count(attacked, tmp_path: Path) -> None:
+    """PGD breaks none of 40, the cascade four of the first ten and SPSA one more of them.
+
+    Five of ten stand, not 35 of forty: an attack that has succeeded has succeeded, on the images that count.
+    """
+    attacked("pgd", 40)
+    attacked("spsa", 5, fallen=5)
+    attacked("strongest", 10, fallen=4, members=2)
+    (standing,) = standings(Archive.of([tmp_path / "stored"]))
+
+    assert (standing.best_known.correct, standing.best_known.n) == (5, 10)
+
+
+def test_without_a_cascade_the_informed_attacks_tell_which_images_count(attacked, tmp_path: Path) -> None:
+    """A longer PGD met ten of forty images; SPSA, which met two, does not make it two."""
+    attacked("pgd", 40, fallen=1)
+    attacked("spsa", 2)
+    attacked("apgd", 10, fallen=3)
+    (standing,) = standings(Archive.of([tmp_path / "stored"]))
+
+    assert (standing.best_known.correct, standing.best_known.n) == (7, 10)
+
+
+def test_answers_without_a_cascade_stand_last(attacked, tmp_path: Path) -> None:
+    """What is 95 % under PGD alone is not ahead of what is 60 % under a cascade."""
+    attacked("pgd", 40, fallen=2, model="easy")
+    attacked("strongest", 10, fallen=4, members=2, model="hard")
+
+    assert [standing.label.split()[0] for standing in standings(Archive.of([tmp_path / "stored"]))] == [
+        "hard",
+        "easy",
+    ]
+
+
+def test_nothing_checked_is_not_reliable(attacked, tmp_path: Path) -> None:
+    """Of a single attack without gradients no check can be made: neither "no" nor false is known."""
+    attacked("square", 10, fallen=4)
+    archive = Archive.of([tmp_path / "stored"])
+    (standing,) = standings(archive)
+    (table,) = leaderboard(archive.records, archive)
+
+    assert table.rows[0].values[3] == Remark("not checked")
+    assert model_info(standing)["unreliable"] is None
 
 
 def test_nothing_to_export_is_said(record, tmp_path: Path) -> None:

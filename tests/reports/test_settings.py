@@ -80,7 +80,7 @@ def with_settings(archives: Iterable[Archive], settings: dict[str, float], folde
 def shown(archive: Archive) -> Counter[str]:
     """Return the values of all tables and the series of all figures, without the names of the models.
 
-    What feedback buys is left out: of a model that has two partners nothing is compared.
+    What feedback buys is left out: its p-values are adjusted for the number of all rows.
     """
     tables = [
         table

@@ -77,6 +77,18 @@ def test_the_papers_table(paper, golden, tmp_path: Path) -> None:
     golden("cnnf_cifar.json", render(tables, "json"))
 
 
+def test_the_weakest_is_of_those_on_most_examples() -> None:
+    """One SPSA image of two says little beside PGD on 32; of a row of few any may be the weakest."""
+    table = Table(
+        "t", (Column("clean", is_attack=False), Column("PGD"), Column("PGD-40"), Column("SPSA")), ()
+    )
+    pgd, longer, spsa = Accuracy(13, 32), Accuracy(12, 32), Accuracy(0, 2)
+
+    assert table.weakest(Row("r", (Accuracy(1, 64), pgd, longer, spsa))) == longer
+    assert table.weakest(Row("r", (None, None, None, spsa))) == spsa
+    assert table.weakest(Row("r", (None, None, None, None))) is None
+
+
 def test_the_published_numbers_fail_the_masking_check(paper, tmp_path: Path) -> None:
     """An end-to-end attack that is weaker is pointed out; which images were right is made up: the first."""
     store = Store(tmp_path)

@@ -90,6 +90,36 @@ def test_an_attack_that_should_not_help_and_does(name: str, attacked, verdict) -
     assert "12" in finding.numbers
 
 
+def cascade(*targets: str) -> dict[str, object]:
+    """Return the settings of a cascade whose members have these targets."""
+    return {
+        f"{k}.{name}": value
+        for k, target in enumerate(targets, 1)
+        for name, value in (("attack", "apgd"), ("target", target))
+    }
+
+
+def test_a_cascade_on_several_targets_is_not_informed(attacked, verdict) -> None:
+    """What falls only to it may fall to a member that aims elsewhere: the number of PGD is in doubt."""
+    trusted = attacked(range(40))
+    attacked(range(52), name="strongest", **cascade("e2e", "first"))
+    found = verdict()
+
+    assert found["per example"].finding.status == "FAIL"
+    assert found["per example"].finding.doubted == {trusted.key}
+    assert found["other targets"].finding.status == "not run"
+    assert found["objective"].finding.numbers == "2 of 2 gradient attacks aim at what is scored"
+
+
+def test_a_cascade_on_the_answer_alone_is_informed(attacked, verdict) -> None:
+    """Whatever it breaks, it breaks with gradients of what is scored."""
+    attacked(range(40))
+    attacked(range(52), name="autoattack", **cascade("e2e", "e2e"))
+    attacked(range(50), name="spsa")
+
+    assert verdict()["per example"].finding.status == "pass"
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_a_few_examples_are_no_alarm(name: str, attacked, verdict) -> None:
     """Four that fall to it alone, against three that fall to the other alone, may be chance."""
