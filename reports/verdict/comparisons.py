@@ -81,8 +81,7 @@ def other_targets(evidence: Evidence) -> Finding:
 
 def noise(evidence: Evidence) -> Finding:
     """Random noise of the same size must not do better."""
-    drawn = [r for r in evidence.others if r.cell.perturbation and r.cell.perturbation.name in NOISE]
-    return _beaten(evidence, drawn, "no random noise")
+    return _beaten(evidence, _drawn(evidence), "no random noise")
 
 
 def gradient_free(evidence: Evidence) -> Finding:
@@ -93,8 +92,18 @@ def gradient_free(evidence: Evidence) -> Finding:
 
 
 def transfer(evidence: Evidence) -> Finding:
-    """Images made against another model must not do better."""
-    return _beaten(evidence, [r for r in evidence.others if r.cell.is_transfer], "no transfer attack")
+    """Images made against another model must not do better; they say something only if they do harm."""
+    carried = [record for record in evidence.others if record.cell.is_transfer]
+    found = _beaten(evidence, carried, "no transfer attack")
+    for drawn in _drawn(evidence) if found.status == "pass" else ():
+        pairs = [_paired(evidence, record, drawn) for record in carried]
+        if all(pair.only_second > pair.only_first for pair in pairs):
+            return not_run("random noise does more harm than the images made against other models")
+    return found
+
+
+def _drawn(evidence: Evidence) -> list[Record]:
+    return [r for r in evidence.others if r.cell.perturbation and r.cell.perturbation.name in NOISE]
 
 
 def per_example(evidence: Evidence) -> Finding:

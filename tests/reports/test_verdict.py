@@ -185,6 +185,17 @@ def test_images_outside_are_seen(columns, attacked, verdict) -> None:
     assert verdict()["ball"].finding.doubted == {cheating.key}
 
 
+def test_transfer_from_a_harmless_source_proves_nothing(attacked, verdict) -> None:
+    """Images that break fewer than noise does cannot beat a gradient, masked or not."""
+    attacked(range(40))
+    attacked(range(5), **CASES["transfer"])
+    harmless = verdict()["transfer"].finding.status
+    attacked(range(20), **CASES["noise"])
+
+    assert harmless == "pass"
+    assert verdict()["transfer"].finding.status == "not run"
+
+
 def test_images_that_are_no_numbers_are_named(attacked, verdict) -> None:
     """A broken network's NaN images have no distance: the excess alone would say that all is well."""
     attacked(range(40), columns={"linf": float("nan")})
