@@ -39,6 +39,20 @@ def test_a_card_takes_what_a_run_measured(results: Path, tmp_path: Path) -> None
     assert steps == [7, 7, 40]
 
 
+def test_of_several_runs_the_one_on_most_images_counts(results: Path, tmp_path: Path) -> None:
+    """Whatever its suite is called; attacks that were not run again stay."""
+    card = tmp_path / "card.json"
+    card.write_text(json.dumps({"sha256": from_zoo("cnn_fmnist").scored.weights}))
+    for examples in ("5", "4"):
+        sizes = ["--suite", "clean", "--examples", examples]
+        CliRunner().invoke(main, ["run", "--model", "cnn_fmnist", *sizes, "--results", str(results)])
+    done = CliRunner().invoke(main, ["card", str(results), str(card)])
+    content = json.loads(card.read_text())
+
+    assert done.stdout.startswith("4 accuracies")
+    assert [found["n"] for found in content["accuracies"] if found["attack"] is None] == [5]
+
+
 def test_records_of_other_weights_are_refused(results: Path, tmp_path: Path) -> None:
     """A card never holds the numbers of another checkpoint."""
     card = tmp_path / "card.json"
