@@ -16,8 +16,8 @@ from reports.records import Record
 def fill(card: Path, records: Iterable[Record]) -> int:
     """Write the accuracies of a checkpoint into its card and return how many there are.
 
-    Earlier accuracies are replaced. Left out are records of other weights, of corrupted or noisy images, and of
-    an attack that was also run on more images.
+    Earlier accuracies are replaced. Left out are records of other weights, of corrupted or noisy images, and
+    of an attack that was also run on more images.
 
     Args:
         card: The JSON file beside the weights.
