@@ -50,7 +50,7 @@ def _apgd(target: Target, loss: str, steps: int, targets: int = 1, early_stop: b
 def _members(judge: Target) -> list[Member]:
     """Return the cascade for an answer: a cheap climb on it, climbs around masked gradients, long ones on it.
 
-    Together they take a third of standard AutoAttack's time at most (benchmarks/README.md).
+    For what they cost beside standard AutoAttack see benchmarks/README.md; three fifths of it is Square.
     """
     thorough: list[Member] = [
         _apgd(judge, "ce", 100),
