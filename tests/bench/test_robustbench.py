@@ -297,7 +297,7 @@ def test_a_missing_package_is_named(monkeypatch) -> None:
     """Without the extra, one line says how to get it."""
     monkeypatch.setitem(sys.modules, "pyautoattack", None)
 
-    with pytest.raises(BenchError, match=r"pip install 'feedback-bench\[robustbench\]'"):
+    with pytest.raises(BenchError, match=r"pip install '\.\[robustbench\]'"):
         evaluate("robustbench:Standard", suite="clean", examples=1)
 
 

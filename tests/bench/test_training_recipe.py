@@ -121,10 +121,13 @@ def test_fraction_is_read_as_the_number_it_is(tmp_path: Path) -> None:
 
 def test_stretching_keeps_proportions() -> None:
     """--epochs changes warm-up and image sizes with the length, so that the plan stays the same plan."""
-    recipe = load_recipe("cnn_cifar_cpu")[1].stretched(3.5)
-    assert recipe.epochs == 3.5
-    assert recipe.warmup_epochs == pytest.approx(1.05 / 2)
-    assert [(stage.epochs, stage.size) for stage in recipe.image_sizes] == [(2.5, 16), (0.5, 24), (0.5, 32)]
+    recipe = load_recipe("cnn_cifar_cpu")[1]
+    half = recipe.stretched(recipe.epochs / 2)
+    assert half.epochs == recipe.epochs / 2
+    assert half.warmup_epochs == pytest.approx(recipe.warmup_epochs / 2)
+    assert len(half.image_sizes) == 3
+    for stage, whole in zip(half.image_sizes, recipe.image_sizes, strict=True):
+        assert (stage.epochs, stage.size) == (whole.epochs / 2, whole.size)
     with pytest.raises(BenchError, match="--epochs: "):
         recipe.stretched(-1.0)
 
