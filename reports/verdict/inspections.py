@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from reports.records import Record
+from reports.statistics import upper_tail
 from reports.verdict.evidence import Evidence
-from reports.verdict.finding import TOLERATED, Finding, judged, not_run
+from reports.verdict.finding import ALPHA, TOLERATED, Finding, judged, not_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,7 +120,10 @@ def _own(evidence: Evidence, record: Record) -> list[Record]:
 
 
 def _is_common(flags: pd.Series) -> bool:
-    return bool(flags.mean() > TOLERATED)
+    """Tell whether more are out of line than the tolerated share and chance explain; one alone may not be."""
+    if len(flags) == 1:
+        return bool(flags.iloc[0])
+    return upper_tail(int(flags.sum()), len(flags), TOLERATED) <= ALPHA
 
 
 def _moves(columns: dict[str, pd.Series]) -> str:
