@@ -74,8 +74,6 @@ def chance(evidence: Evidence) -> Finding:
 def other_targets(evidence: Evidence) -> Finding:
     """An attacker who ignores the feedback, or differentiates another readout, must not do better."""
     others = [r for r in evidence.others if not _is_free(r) and not r.cell.is_transfer]
-    # A cascade may be the stronger for its other members.
-    others = [r for r in others if not is_aimed(r.cell)]
     return _beaten(evidence, others, "no gradient attack on another target")
 
 

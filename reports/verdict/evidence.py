@@ -68,8 +68,9 @@ class Evidence:
 
     @property
     def others(self) -> list[Record]:
-        """All attacks of the same threat model that know less, or something else."""
-        return [r for r in self.attacks if threat_of(r.cell) == self.threat and not is_informed(r.cell)]
+        """All attacks of the same threat model that know less, or something else; no mixed cascade."""
+        mine = [r for r in self.attacks if threat_of(r.cell) == self.threat and not is_informed(r.cell)]
+        return [r for r in mine if r.cell.perturbation and not r.cell.perturbation.members]
 
     def survivors(self, attacks: Iterable[Record]) -> Hits:
         """Return which examples stand against these attacks and are right as they are."""
@@ -93,7 +94,8 @@ class Evidence:
 def is_informed(cell: Cell) -> bool:
     """Whether the attacker climbs the gradient of what is scored: these weights, iterations and readout.
 
-    A cascade with members that climb another gradient knows more: what only it breaks may be masked.
+    A cascade with members that climb another gradient is neither informed nor ignorant: which of them breaks
+    an image first says nothing of the others.
     """
     done = cell.perturbation
     if done is None or cell.is_transfer or done.name in GRADIENT_FREE | NOISE:

@@ -99,16 +99,17 @@ def cascade(*targets: str) -> dict[str, object]:
     }
 
 
-def test_a_cascade_on_several_targets_is_not_informed(attacked, verdict) -> None:
-    """What falls only to it may fall to a member that aims elsewhere: the number of PGD is in doubt."""
+def test_a_cascade_on_several_targets_takes_no_side(attacked, verdict) -> None:
+    """What falls only to it may fall to a longer climb on the answer, or to a member that aims elsewhere."""
     trusted = attacked(range(40))
     attacked(range(52), name="strongest", **cascade("e2e", "first"))
-    found = verdict()
+    alone = verdict()
+    attacked(range(52), target="first")
 
-    assert found["per example"].finding.status == "FAIL"
-    assert found["per example"].finding.doubted == {trusted.key}
-    assert found["other targets"].finding.status == "not run"
-    assert found["objective"].finding.numbers == "2 of 2 gradient attacks aim at what is scored"
+    assert alone["per example"].finding.status == "not run"
+    assert alone["other targets"].finding.status == "not run"
+    assert alone["objective"].finding.numbers == "2 of 2 gradient attacks aim at what is scored"
+    assert verdict()["per example"].finding.doubted == {trusted.key}
 
 
 def test_a_cascade_on_the_answer_alone_is_informed(attacked, verdict) -> None:
