@@ -107,7 +107,12 @@ class Run:
             self._close_epoch(epoch, rate)
 
     def save(self, out: Path) -> None:
-        """Write the state and the log so far into `out`, each all or nothing."""
+        """Write the state and the log so far into `out`, each all or nothing.
+
+        Raises:
+            BenchError: If the run has diverged; what was saved before stays.
+        """
+        self._require_finite((self.step - 1) // self.plan.steps_per_epoch)
         self._tick()
         state = {
             "identity": self.identity,
@@ -184,11 +189,8 @@ class Run:
         self._tick()
         first, seconds = epoch * self.plan.steps_per_epoch, self._epoch_seconds
         steps, size = self.step - first, self.plan.image_size(self.step - 1)
+        self._require_finite(epoch)
         loss = float(self._loss_sum) / steps
-        if not math.isfinite(loss):
-            raise BenchError(
-                f"the loss of epoch {epoch + 1} is not finite: lower learning_rate or set amp = 'off'"
-            )
         measured = accuracies(self.shipped, self.held_out, self.recipe, size, is_exact=False)
         speed = self.plan.work(first, self.step) / seconds
         row = {
@@ -210,6 +212,14 @@ class Run:
         self._loss_sum.zero_()
         self._tick()
         self._epoch_seconds = self._data_seconds = 0.0
+
+    def _require_finite(self, epoch: int) -> None:
+        """Raise BenchError where the losses of an epoch or the weights after it are no numbers."""
+        weights = all(bool(weight.isfinite().all()) for weight in self.model.parameters())
+        if not (weights and math.isfinite(float(self._loss_sum))):
+            raise BenchError(
+                f"the loss of epoch {epoch + 1} is not finite: lower learning_rate or set amp = 'off'"
+            )
 
     def _step_flops(self, size: int) -> int:
         """Return the FLOPs of one step, counted on the uncompiled functions with other draws."""

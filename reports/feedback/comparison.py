@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from reports.metrics import Accuracy, Interval, MeanAccuracy
 from reports.resampling import difference, sign_flip
-from reports.statistics import mcnemar, paired_interval
+from reports.statistics import mcnemar_two_sided, paired_interval
 from reports.values import Points
 
 Shares = Mapping[int, float]
@@ -59,7 +59,7 @@ class Comparison:
     def p_value(self) -> float:
         """Two-sided chance of such a difference if each image could as well have changed the other way."""
         if self._is_binary:
-            return min(1.0, 2 * mcnemar(max(self.gained, self.lost), min(self.gained, self.lost)))
+            return mcnemar_two_sided(self.gained, self.lost)
         return sign_flip(self.feedback - self.without)
 
     def points(self, is_clear: bool) -> Points:

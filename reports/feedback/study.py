@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from reports.archive import Archive
+from reports.changes import ALPHA
 from reports.feedback.comparison import Comparison, share
 from reports.feedback.pairing import OFF, WITHOUT, Pair, left_out, pairs_of
 from reports.feedback.questions import attacks_met, questions
@@ -22,8 +23,6 @@ from reports.subjects import Subject, failures, labels_of, provenance, subject, 
 from reports.tables import Column, Row, Table
 from reports.values import PValue, Remark, Value
 
-ALPHA = 0.05
-"""Largest adjusted p-value of a difference that is called clear."""
 TESTS = ("difference", "lost", "gained", "p", "adjusted p")
 """Headings of what is said of each comparison."""
 PANELS = {

@@ -97,7 +97,7 @@ def _numbers(
 
 def _worst(records: Iterable[Record], store: Outcomes) -> Accuracy | None:
     evidence = Evidence.of(records, store)
-    standing = evidence.survivors([*evidence.informed, *evidence.others])
+    standing = evidence.survivors(r for r in evidence.attacks if threat_of(r.cell) == evidence.threat)
     return Accuracy(sum(standing.values()), len(standing)) if standing else None
 
 

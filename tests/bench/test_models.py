@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib
 import sys
 import textwrap
 from pathlib import Path
@@ -10,9 +9,8 @@ import torch
 from torch import nn
 
 import bench
-from bench import data, models
+from bench import models
 from bench.errors import BenchError
-from bench.identity import source_hash, state_hash
 
 FILE = """
 import torch
@@ -202,62 +200,6 @@ def test_a_network_that_returns_more_than_logits() -> None:
         models.from_object(Pair(), "fashion_mnist")
 
 
-def test_extra_state_is_part_of_the_identity() -> None:
-    """A module may keep what is no tensor."""
-
-    class Stated(nn.Linear):
-        extra = 1
-
-        def get_extra_state(self) -> dict[str, int]:
-            return {"extra": self.extra}
-
-        def set_extra_state(self, state: dict[str, int]) -> None:
-            self.extra = state["extra"]
-
-    network = Stated(2, 2)
-    before = state_hash(network)
-    network.extra = 2
-
-    assert state_hash(network) != before
-
-
-class Centred(nn.Module):
-    """Keeps its mean outside its state dict, as normalisations do."""
-
-    def __init__(self, mean: float) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(mean), persistent=False)
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return (images - self.mean).flatten(1)[:, :10]
-
-
-def test_buffers_outside_the_state_dict_are_part_of_the_identity() -> None:
-    """Otherwise a network would be told the numbers of one with another normalisation."""
-    assert state_hash(Centred(0.1)) != state_hash(Centred(9.0))
-
-
-def test_the_code_of_bases_is_part_of_the_identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a class inherits is its code too."""
-    monkeypatch.syspath_prepend(tmp_path)
-    hashes = []
-    for number, sign in enumerate(("", "-")):
-        code = f"""
-            import torch
-
-            class Base(torch.nn.Module):
-                def forward(self, images):
-                    return {sign}images.flatten(1)[:, :10]
-
-            class Net(Base):
-                pass
-        """
-        (tmp_path / f"net{number}.py").write_text(textwrap.dedent(code))
-        hashes.append(source_hash(importlib.import_module(f"net{number}").Net()))
-
-    assert hashes[0] != hashes[1]
-
-
 def test_a_file_whose_model_cannot_be_copied(tmp_path: Path) -> None:
     """It is shown images in the usual layout; locks and open files are nothing to fail for."""
     code = """
@@ -276,34 +218,6 @@ def test_a_file_whose_model_cannot_be_copied(tmp_path: Path) -> None:
     found = models.from_file(f"{tmp_path / 'net.py'}:Net", "fashion_mnist")
 
     assert not found.takes_channels_last
-
-
-def test_nothing_is_computed_in_tf32() -> None:
-    """A GPU rounds the inputs of convolutions unless told otherwise; afterwards all is as before."""
-    seen = []
-
-    class Watching(nn.Module):
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            seen.append((torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32))
-            return images.flatten(1)[:, :10]
-
-    before = torch.backends.cudnn.allow_tf32
-    bench.evaluate(Watching(), "fashion_mnist", "clean", examples=2)
-
-    assert seen[-1] == (False, False)
-    assert torch.backends.cudnn.allow_tf32 == before
-
-
-def test_images_are_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not once a cell: a suite has thousands."""
-    hashed = []
-    whole = data.LabelledImages.sha256.fget
-    monkeypatch.setattr(
-        data.LabelledImages, "sha256", property(lambda self: hashed.append(len(self.images)) or whole(self))
-    )
-    bench.evaluate("cnn_fmnist", suite="smoke", examples=2, device="cpu")
-
-    assert hashed == [2]
 
 
 def test_a_module_in_memory_stays_as_it_is() -> None:
@@ -350,19 +264,6 @@ def test_logits_of_another_shape_are_refused() -> None:
 
     with pytest.raises(BenchError, match=r"must return logits of shape \(1, 2, 10\) .* got \(1, 2, 11\)"):
         models.from_object(network, "fashion_mnist")
-
-
-def test_the_identity_of_weights() -> None:
-    """One changed weight, of any dtype, is another model; the same weights in a new object are the same."""
-    torch.manual_seed(0)
-    one = nn.Sequential(nn.Flatten(), nn.Linear(784, 10)).bfloat16()
-    torch.manual_seed(0)
-    two = nn.Sequential(nn.Flatten(), nn.Linear(784, 10)).bfloat16()
-    same = state_hash(one) == state_hash(two)
-    two[1].weight.data[0, 0] += 1
-
-    assert same
-    assert state_hash(one) != state_hash(two)
 
 
 def test_a_zoo_model_is_refused_feedback_it_has_not() -> None:

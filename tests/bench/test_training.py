@@ -346,7 +346,11 @@ def test_diverging_run_stops(toy: Path, tmp_path: Path) -> None:
     """A loss that is not finite ends the run with advice, and is not saved over the last good state."""
     toy.write_text(RECIPE.replace("learning_rate = 0.05", "learning_rate = 1e30"))
     with pytest.raises(BenchError, match="the loss of epoch 1 is not finite: lower learning_rate"):
-        run(toy, tmp_path / "out")
+        run(toy, tmp_path / "out", save_minutes=0.0)
+    state = torch.load(tmp_path / "out/state.pt", weights_only=True)
+
+    assert all(value.isfinite().all() for value in state["model"].values())
+    assert state["loss_sum"].isfinite()
 
 
 def test_counting_flops_changes_nothing(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -68,16 +68,8 @@ def predify(
         raise ValueError(f"compat must be None or 'public', got {compat!r}")
     pieces = {"encoders": encoders, "decoders": decoders, "beta": beta, "lambda_": lambda_, "alpha": alpha}
     pieces |= {"scaling": scaling, "input_size": input_size}
-    if config is not None:
-        if given := [name for name, value in pieces.items() if value is not None]:
-            raise TypeError(f"config excludes {', '.join(given)}")
-        plan = _plan_of(config if isinstance(config, Config) else read_config(config), trust_code)
-    elif encoders is not None:
-        balances = _balances(len(encoders), beta=beta, lambda_=lambda_, alpha=alpha)
-        parts = decoders if decoders is not None else [None] * len(encoders)
-        plan = _Plan(encoders, parts, balances, Scaling(scaling or "plain"), input_size)
-    else:
-        raise TypeError("predify needs a config or encoders")
+    given: dict[str, Any] = {name: value for name, value in pieces.items() if value is not None}
+    plan = _plan_of_pieces(**given) if config is None else _plan_of(config, trust_code, given)
     backbone = copy.deepcopy(backbone)
     network = PredictiveCodingNetwork(
         backbone,
@@ -147,7 +139,25 @@ class _Plan:
     imports: Sequence[str] = ()
 
 
-def _plan_of(config: Config, trust_code: bool) -> _Plan:
+def _plan_of_pieces(
+    encoders: Sequence[str] | None = None,
+    decoders: Sequence[nn.Module | None] | None = None,
+    scaling: str = "plain",
+    input_size: Shape | None = None,
+    **balances: float | Sequence[float],
+) -> _Plan:
+    if encoders is None:
+        raise TypeError("predify needs a config or encoders")
+    parts = decoders if decoders is not None else [None] * len(encoders)
+    return _Plan(encoders, parts, _balances(len(encoders), **balances), Scaling(scaling), input_size)
+
+
+def _plan_of(
+    config: Config | str | os.PathLike[str], trust_code: bool, pieces: Mapping[str, object]
+) -> _Plan:
+    if pieces:
+        raise TypeError(f"config excludes {', '.join(pieces)}")
+    config = config if isinstance(config, Config) else read_config(config)
     if not trust_code:
         config.refuse_code()
     return _Plan(
@@ -160,10 +170,10 @@ def _plan_of(config: Config, trust_code: bool) -> _Plan:
     )
 
 
-def _balances(encoders: int, **given: float | Sequence[float] | None) -> list[Balance]:
+def _balances(encoders: int, **given: float | Sequence[float]) -> list[Balance]:
     columns = {}
-    for name, values in given.items():
-        values = PAPER[name] if values is None else values
+    for name, published in PAPER.items():
+        values = given.get(name, published)
         columns[name] = list(values) if isinstance(values, Sequence) else [values] * encoders
         if len(columns[name]) != encoders:
             raise ValueError(f"{name} must be as many as the {encoders} encoders, got {len(columns[name])}")
