@@ -41,6 +41,25 @@ class Attack(Protocol):
         ...
 
 
+@runtime_checkable
+class Refiner(Attack, Protocol):
+    """An attack that can go on from images which another one found."""
+
+    def refine(
+        self, classifier: Classifier, images: Images, start: Images, labels: Labels, draws: Draws
+    ) -> Images:
+        """Return adversarial images as a call does.
+
+        Args:
+            classifier: Function from images to logits; each row depends on its own image only.
+            images: Clean images in [0, 1].
+            start: Where to begin, inside the threat model around `images`.
+            labels: The true classes.
+            draws: Random streams of these examples.
+        """
+        ...
+
+
 def projected_ascent(
     images: Images,
     start: Images,

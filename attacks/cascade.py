@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from attacks.ascent import Attack, Classifier, Images, Labels
+from attacks import losses
+from attacks.ascent import Attack, Classifier, Images, Labels, Refiner, Strongest
 from attacks.draws import Draws
-from attacks.losses import is_fooled
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,26 @@ class Member:
     Attributes:
         attack: The attack.
         classifier: What it attacks, which may be another function of the model than the one that judges.
+        is_refining: Whether it begins at the image with the highest margin before the judge that those before
+            it found, instead of at one of its own.
+
+    Raises:
+        ValueError: If it shall refine and cannot.
     """
 
     attack: Attack
     classifier: Classifier
+    is_refining: bool = False
+
+    def __post_init__(self) -> None:
+        if self.is_refining and not isinstance(self.attack, Refiner):
+            raise ValueError(f"{type(self.attack).__name__} cannot start from images that others found")
+
+    def __call__(self, images: Images, strongest: Images, labels: Labels, draws: Draws) -> Images:
+        """Return adversarial images; `strongest` are the best so far."""
+        if self.is_refining and isinstance(self.attack, Refiner):
+            return self.attack.refine(self.classifier, images, strongest, labels, draws).detach()
+        return self.attack(self.classifier, images, labels, draws).detach()
 
 
 @dataclass(frozen=True)
@@ -60,19 +76,17 @@ class Cascade:
             member that fooled it, counted from 1; 0 if the clean image does, and one more than there are
             members if nothing does.
         """
-        adversarial = images.clone()
-        fooled_by = torch.full_like(labels, len(self.members) + 1)
-        fooled_by[self._fools(images, labels)] = 0
+        best = Strongest(images, self._judged(images), labels, losses.margin)
+        fooled_by = torch.where(best.is_fooled, 0, len(self.members) + 1)
         for number, member in enumerate(self.members, 1):
-            rows = (fooled_by > number).nonzero()[:, 0]
+            rows = (~best.is_fooled).nonzero()[:, 0]
             if len(rows) == 0:
                 break
-            found = member.attack(member.classifier, images[rows], labels[rows], draws.of(rows)).detach()
-            succeeded = self._fools(found, labels[rows])
-            adversarial[rows[succeeded]] = found[succeeded]
-            fooled_by[rows[succeeded]] = number
-        return adversarial, fooled_by
+            found = member(images[rows], best.images[rows], labels[rows], draws.of(rows))
+            best.offer(found, self._judged(found), rows)
+            fooled_by[rows[best.is_fooled[rows]]] = number
+        return torch.where(best.is_fooled[:, None, None, None], best.images, images), fooled_by
 
-    def _fools(self, images: Images, labels: Labels) -> Tensor:
+    def _judged(self, images: Images) -> losses.Logits:
         with torch.no_grad():
-            return is_fooled(self.judge(images), labels)
+            return self.judge(images)

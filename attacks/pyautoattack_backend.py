@@ -20,7 +20,7 @@ from attacks import losses
 from attacks.apgd import APGD
 from attacks.ascent import Classifier, Images, Labels, one_answer, require_positive
 from attacks.draws import Draws
-from attacks.square import Square
+from attacks.square import SquareSettings
 from attacks.threat import ThreatModel
 
 NORMS = {"linf": "Linf", "l2": "L2"}
@@ -113,7 +113,7 @@ class LibraryFAB:
 
 
 @dataclass(frozen=True)
-class LibrarySquare(Square):
+class LibrarySquare(SquareSettings):
     """`pyautoattack.square.SquareAttack` with the schedule of AutoAttack, not rescaled to `queries`."""
 
     def __call__(self, classifier: Classifier, images: Images, labels: Labels, draws: Draws) -> Images:

@@ -25,10 +25,8 @@ TINY = 1e-12
 
 
 @dataclass(frozen=True)
-class Square:
-    """Random search on the margin between the label and the likeliest other class.
-
-    An example rests as soon as it fools the classifier. Each one has windows of its own.
+class SquareSettings:
+    """What a random search with squares is told.
 
     Attributes:
         threat: Allowed perturbations.
@@ -50,14 +48,28 @@ class Square:
         """One image an example."""
         return 1
 
+
+@dataclass(frozen=True)
+class Square(SquareSettings):
+    """Random search on the margin between the label and the likeliest other class.
+
+    An example rests as soon as it fools the classifier. Each one has windows of its own.
+    """
+
     def __call__(self, classifier: Classifier, images: Images, labels: Labels, draws: Draws) -> Images:
         """Attack; see `attacks.ascent.Attack`."""
-        is_linf = self.threat.norm == "linf"
-        propose = self._recoloured if is_linf else self._moved
+        first_guess = self._stripes if self.threat.norm == "linf" else self._tiles
+        return self.refine(classifier, images, first_guess(images, draws), labels, draws)
+
+    def refine(
+        self, classifier: Classifier, images: Images, start: Images, labels: Labels, draws: Draws
+    ) -> Images:
+        """Search from images that another attack found; see `attacks.ascent.Refiner`."""
+        propose = self._recoloured if self.threat.norm == "linf" else self._moved
         with torch.no_grad():
-            adversarial = self._stripes(images, draws) if is_linf else self._tiles(images, draws)
+            adversarial = start.clone()
             rows = torch.arange(len(images), device=images.device)
-            current, highest = adversarial, torch.full_like(images[:, 0, 0, 0], -float("inf"))
+            current, highest = start, torch.full_like(images[:, 0, 0, 0], -float("inf"))
             candidate = current
             for query in range(1, self.queries + 1):
                 logits = classifier(candidate)

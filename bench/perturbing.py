@@ -7,18 +7,28 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor
 
 import attacks
 import corruptions
 from bench import compat
+from bench.devices import Machine
 from reports.cell import Cell, Perturbation
 from zoo.feedback import AttackTarget, FeedbackModel
 
 Images = Float[Tensor, "n c h w"]
 Labels = Int[Tensor, " n"]
+
+
+def to_images(pixels: UInt8[np.ndarray, "n h w c"], machine: Machine) -> Images:
+    """Return bytes as numbers in [0, 1], the same on every device, with the channels innermost in memory."""
+    images = torch.from_numpy(pixels).to(machine.device).permute(0, 3, 1, 2)
+    # GPUs turn the division by a number into a product with its rounded reciprocal.
+    highest = torch.full((), 255.0, dtype=machine.dtype, device=machine.device)
+    return images.to(machine.dtype, memory_format=torch.channels_last) / highest
 
 
 class Perturbed(NamedTuple):
@@ -107,8 +117,12 @@ def _cascade(cell: Cell, done: Perturbation, source: FeedbackModel) -> Perturber
     for settings in done.members:
         own = dict(settings)
         name, target = str(own.pop("attack")), AttackTarget(str(own.pop("target")))
+        start = own.pop("start", None)
+        if start not in (None, "strongest"):
+            raise ValueError(f"a member starts by itself or from the strongest image, not from {start!r}")
         attack = _built(name, done.backend, shared | own)
-        members.append(attacks.Member(attack, target.classifier(source, cell.attack_iterations)))
+        classifier = target.classifier(source, cell.attack_iterations)
+        members.append(attacks.Member(attack, classifier, is_refining=start is not None))
     judge = AttackTarget(cell.attack_target or "").classifier(source, cell.attack_iterations)
     cascade = attacks.Cascade(members, judge)
 

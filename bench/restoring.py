@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from bench.devices import Machine
 from bench.models import Candidate
-from bench.perturbing import perturber_of
+from bench.perturbing import perturber_of, to_images
 from bench.reporting import mendable
 from reports.cell import Cell
 from reports.files import replace_file
@@ -68,8 +68,7 @@ def _column(candidate: Candidate, cell: Cell, found: LabelledImages, machine: Ma
     if isinstance(model, torch.nn.Module):
         model.to(machine.device, machine.dtype)
     examples = range(min(EXAMPLES, cell.examples))
-    clean = torch.from_numpy(found.images[: len(examples)]).to(machine.device).permute(0, 3, 1, 2)
-    clean = clean.to(machine.dtype) / 255
+    clean = to_images(found.images[: len(examples)], machine)
     with torch.no_grad():
         corrupted = perturber_of(cell, None).perturb(clean, torch.zeros(len(clean)), examples).images
         steps = list(cast("Walker", model).walk(corrupted, candidate.scored.iterations))

@@ -20,15 +20,17 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from bench import provenance
+from bench.batches import in_batches
 from bench.devices import Machine
 from bench.examples import SHOWN, strip
 from bench.meter import Meter
 from bench.models import Candidate
-from bench.perturbing import Perturbed, perturber_of
+from bench.perturbing import Perturbed, perturber_of, to_images
 from bench.probes import PROBES, Observation
 from bench.progress import Progress
+from bench.unfinished import Growing, Unfinished
 from reports.cell import Cell, Identity
-from reports.records import Passes, Record, Store
+from reports.records import Passes, Record, Store, finished
 from zoo.feedback import Readout
 
 Images = Float[Tensor, "n c h w"]
@@ -54,10 +56,13 @@ class Runner:
     progress: Progress
     _models: dict[Identity, Meter] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self._unfinished = Unfinished(self.store.folder)
+
     def run(self, cells: Iterable[Cell]) -> list[Record]:
         """Evaluate cells and store a record of each; a group that fails is recorded and the run goes on.
 
-        KeyboardInterrupt loses the group that is being worked on and nothing else.
+        KeyboardInterrupt loses a minute of the group that is being worked on, and the batch.
 
         Raises:
             BenchError: If a model cannot be loaded.
@@ -68,6 +73,7 @@ class Runner:
             self._model(cell.identity)
             if cell.source_identity:
                 self._model(cell.source_identity)
+        self._unfinished.remove_finished(finished(self.store.read()).keys())
         self.progress.start([(describe(group), group[0].examples) for group in groups])
         written = []
         for group in groups:
@@ -78,6 +84,7 @@ class Runner:
             for cell, measurement in zip(group, measured, strict=True):
                 record = self._record(cell, measurement, seconds)
                 written.append(self.store.append(record, measurement.outcomes))
+            self._unfinished.remove(group)
         return written
 
     def _attempt(self, group: Sequence[Cell], advance: Callable[[int], None]) -> list[_Measurement]:
@@ -85,6 +92,8 @@ class Runner:
         try:
             return self._evaluate(group, advance)
         except Exception as error:
+            # Whoever mends it changes code: what is kept would be of two makers.
+            self._unfinished.remove(group)
             models = dict.fromkeys(cell.identity for cell in group)
             if len(models) == 1:
                 reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
@@ -104,35 +113,32 @@ class Runner:
         looks = {_look(cell): self._model(cell.identity) for cell in group}
         depth = {look: max(cell.iterations for cell in group if _look(cell) == look) for look in looks}
         meters = [*looks.values(), *([source] if source else [])]
-        before = _work(meters)
-        outcomes: list[list[pd.DataFrame]] = [[] for _ in group]
+        growing = Growing(self._unfinished, group, provenance.collect(self.machine, ""), meters, SHOWN)
+        wanted = range(growing.examples, asked.examples)
         shown: dict[int, Images] = {}
 
         def measure(examples: range) -> None:
-            clean, truth = self._tensors(pixels[examples], labels[examples])
+            clean = to_images(pixels[examples], self.machine)
+            truth = torch.from_numpy(labels[examples]).to(self.machine.device)
             perturbed = perturber.perturb(clean, truth, examples)
             if examples.start < SHOWN:
                 shown[examples.start] = perturbed.images[: SHOWN - examples.start].cpu()
+                picture = strip(torch.cat([shown[start] for start in sorted(shown)]))
+                self.store.keep_example(asked.images_key, picture)
             with torch.no_grad():
                 seen = {
                     look: PROBES[look.probe](model, clean, perturbed.images, depth[look])
                     for look, model in looks.items()
                 }
-            found = [_outcomes(cell, seen[_look(cell)], clean, perturbed, truth, examples) for cell in group]
-            for tables, table in zip(outcomes, found, strict=True):
-                tables.append(table)
+            growing.add(
+                [_outcomes(cell, seen[_look(cell)], clean, perturbed, truth, examples) for cell in group]
+            )
             advance(len(examples))
 
-        limit = _in_batches(measure, asked.examples, perturber.width, self.machine.batch_size, meters)
-        self.store.keep_example(asked.images_key, strip(torch.cat([shown[start] for start in sorted(shown)])))
-        after = _work(meters)
-        passes = Passes(forward=after[0] - before[0], backward=after[1] - before[1], group=asked.images_key)
-        return [_Measurement(pd.concat(tables, ignore_index=True), passes, limit) for tables in outcomes]
-
-    def _tensors(self, pixels: np.ndarray, labels: np.ndarray) -> tuple[Images, Labels]:
-        images = torch.from_numpy(pixels).to(self.machine.device).permute(0, 3, 1, 2)
-        images = images.to(self.machine.dtype, memory_format=torch.channels_last) / 255
-        return images, torch.from_numpy(labels).to(self.machine.device)
+        advance(wanted.start)
+        limit = in_batches(measure, wanted, perturber.width, self.machine.batch_size, meters)
+        whole = growing.part()
+        return [_Measurement(table, whole.passes, limit, growing.earlier_seconds) for table in whole.outcomes]
 
     def _model(self, identity: Identity) -> Meter:
         if identity not in self._models:
@@ -157,7 +163,7 @@ class Runner:
             cell=cell,
             status="ok" if measured.error is None else "error",
             passes=measured.passes,
-            seconds=round(seconds, 3),
+            seconds=round(measured.earlier_seconds + seconds, 3),
             provenance=provenance.collect(machine, candidate.checkpoint),
             error=measured.error,
             traceback=measured.traceback,
@@ -171,6 +177,8 @@ class _Measurement:
     passes: Passes | None = None
     batch_size: int | None = None
     """Images shown at once in the end, where all went well."""
+    earlier_seconds: float = 0.0
+    """Wall time of a run that was interrupted in the group."""
     error: str | None = None
     traceback: str | None = None
 
@@ -199,49 +207,6 @@ def describe(group: Sequence[Cell]) -> str:
     return f"{models}: {cell.perturbation.name}{steps} {cell.attack_target}{origin}"
 
 
-def _in_batches(
-    measure: Callable[[range], None], count: int, width: int, limit: int, meters: Sequence[Meter]
-) -> int:
-    """Measure examples in batches that fit the memory; the numbers do not depend on their size.
-
-    Args:
-        measure: Measures some examples, or fails and leaves nothing behind.
-        count: Examples.
-        width: Images that the attack evaluates at once for each.
-        limit: Images shown to a model at once, at most.
-        meters: The models, which split what is wider than that.
-
-    Returns:
-        The limit that sufficed.
-    """
-    start = 0
-    while start < count:
-        examples = range(start, min(start + max(1, limit // width), count))
-        for meter in meters:
-            meter.limit = limit
-        before = [replace(meter.work) for meter in meters]
-        try:
-            measure(examples)
-            start = examples.stop
-        except RuntimeError as error:
-            if not _is_out_of_memory(error) or limit == 1:
-                raise
-            for meter, work in zip(meters, before, strict=True):
-                meter.work.forward, meter.work.backward = work.forward, work.backward
-            limit = max(1, min(limit, len(examples) * width) // 2)
-        else:
-            continue
-        # Outside the handler, so that the failed attempt's tensors are no longer referenced.
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-    return limit
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    # Libraries that torch calls have errors of their own for it.
-    return isinstance(error, torch.OutOfMemoryError) or "ALLOC_FAILED" in str(error)
-
-
 class _Look(NamedTuple):
     """Cells of a group that share one unroll."""
 
@@ -251,11 +216,6 @@ class _Look(NamedTuple):
 
 def _look(cell: Cell) -> _Look:
     return _Look(cell.identity, cell.probe)
-
-
-def _work(meters: Iterable[Meter]) -> tuple[int, int]:
-    distinct = {id(meter.work): meter.work for meter in meters}.values()
-    return sum(work.forward for work in distinct), sum(work.backward for work in distinct)
 
 
 def _outcomes(

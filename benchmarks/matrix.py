@@ -73,8 +73,8 @@ def passes(groups: Sequence[Sequence[Cell]]) -> int:
 
 def evaluations(settings: Mapping[str, Setting]) -> int:
     """Return the forward and backward evaluations of an attack on an image that stands to the end."""
-    if "queries" in settings:
-        return int(settings["queries"])
+    if "steps" not in settings:
+        return int(settings.get("queries", settings.get("samples", 1)))
     each = 3 if settings.get("attack") == "fab" else 2
     return each * int(settings["steps"]) * int(settings.get("samples", 1)) * int(settings.get("targets", 1))
 

@@ -112,7 +112,9 @@ def _read(images: Tensor) -> Tensor:
 def _write(levels: Tensor, result: Tensor) -> None:
     """Truncate levels to 8 bits and write them as numbers in [0, 1]."""
     if not _is_direct(result):
-        result.copy_(levels.add(TRUNCATION_SLACK).floor_().clamp_(0, 255).div_(255))
+        # GPUs turn the division by a number into a product with its rounded reciprocal.
+        highest = torch.full((), 255.0, device=levels.device)
+        result.copy_(levels.add(TRUNCATION_SLACK).floor_().clamp_(0, 255).div_(highest))
         return
     slack, target = np.float32(TRUNCATION_SLACK), result.flatten(1)
     compiled.run(compiled.from_levels, len(levels), levels.contiguous().flatten(1), slack, target)

@@ -39,7 +39,7 @@ def cascade_tables(records: Sequence[Record], store: Store) -> list[Table]:
             left = int((outcomes["fooled_by"] > number).sum())
             standing.setdefault(name, {})[column] = Accuracy(left, len(outcomes))
         worst[column] = _worst_case(record, store)
-        notes += _hidden_notes(labels[column], names, outcomes)
+        notes += _hidden_notes(labels[column], record.cell, outcomes)
     standing["worst case"] = worst
     order = sorted(standing, key=lambda name: _place(name, columns, ok))
     rows = [Row(name, tuple(standing[name].get(column) for column in columns)) for name in order]
@@ -76,6 +76,7 @@ def member_names(cell: Cell) -> list[str]:
 def _member_name(member: dict[str, Setting], judge: str) -> str:
     target = str(member["target"])
     aim = "answer" if target == judge else "answer, soft gates" if target.endswith("bpda") else target
+    aim += ", refining" if "start" in member else ""
     parts = [str(member["attack"])]
     parts += [str(member["loss"]).replace("dlr_targeted", "dlr-t")] if "loss" in member else []
     parts += [str(member[size]) for size in ("steps", "queries") if size in member]
@@ -83,13 +84,15 @@ def _member_name(member: dict[str, Setting], judge: str) -> str:
 
 
 def _cascade_of(records: Iterable[Record], answer: Subject) -> Record | None:
-    """Return the cascade on a scored answer with most examples, then the latest."""
+    """Return the cascade on a scored answer: as it was last defined, with most examples, then the latest."""
     own = [
         record
         for record in records
         if subject(record) == answer and record.cell.perturbation and record.cell.perturbation.members
     ]
-    return max(own, key=lambda record: (record.n, record.provenance.finished_at), default=None)
+    latest = max(own, key=lambda record: record.provenance.finished_at, default=None)
+    alike = [record for record in own if latest and record.cell.perturbation == latest.cell.perturbation]
+    return max(alike, key=lambda record: (record.n, record.provenance.finished_at), default=None)
 
 
 def _place(name: str, columns: Sequence[Subject], records: Sequence[Record]) -> float:
@@ -116,20 +119,25 @@ def _worst_case(cascade: Record, store: Store) -> Accuracy:
     return Accuracy(sum(stands), len(stands))
 
 
-def _hidden_notes(label: str, names: Sequence[str], outcomes: pd.DataFrame) -> list[str]:
-    """Say how many examples fell only to an attack that goes around the gradient of the scored answer."""
+def _hidden_notes(label: str, cell: Cell, outcomes: pd.DataFrame) -> list[str]:
+    """Say how many examples fell only to attacks that do without the gradient of the scored answer."""
+    members = cell.perturbation.members if cell.perturbation else []
+    refining = [k for k, member in enumerate(members, 1) if "start" in member]
     around = [
-        number
-        for number, name in enumerate(names, 1)
-        if not name.endswith("(answer)") or name.startswith("square")
+        k
+        for k, member in enumerate(members, 1)
+        if k not in refining and (member["target"] != cell.attack_target or member["attack"] == "square")
     ]
-    count = int(outcomes["fooled_by"].isin(around).sum())
-    if count == 0:
-        return []
-    return [
-        f"{label}: {count} of {len(outcomes)} examples fell to attacks that go around the gradient of the "
-        "scored answer, after cheaper attacks along it had failed"
-    ]
+    sentences = (
+        (
+            around,
+            "fell to attacks that go around the gradient of the scored answer, after cheaper attacks along "
+            "it had failed",
+        ),
+        (refining, "fell to a search without gradients from where these had led: they had stopped short"),
+    )
+    counts = [(int(outcomes["fooled_by"].isin(numbers).sum()), words) for numbers, words in sentences]
+    return [f"{label}: {count} of {len(outcomes)} examples {words}" for count, words in counts if count]
 
 
 def _pick(records: Sequence[Record], answer: Subject, source: Identity | None) -> Accuracy | None:

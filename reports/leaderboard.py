@@ -53,8 +53,9 @@ class Standing:
 def standings(archive: Archive) -> list[Standing]:
     """Return every scored answer that was attacked, on each dataset the most robust first.
 
-    Those that met no cascade stand after those that did: less is known of them. Records of all suites and
-    seeds count: an attack that has succeeded has succeeded.
+    The first pass alone of a network that stands there with feedback is a control and no entry. Those that
+    met no cascade stand after those that did: less is known of them. Records of all suites and seeds count:
+    an attack that has succeeded has succeeded.
 
     Raises:
         RecordError: If outcomes are missing or damaged.
@@ -68,6 +69,8 @@ def standings(archive: Archive) -> list[Standing]:
             own = [r for r in ok if subject(r) == row and r.cell.dataset == dataset]
             standing = _standing(row, labels[row], own, archive)
             found += [standing] if standing else []
+    fed = {(own.answer.identity, own.dataset) for own in found if own.answer.iterations}
+    found = [own for own in found if own.answer.iterations or (own.answer.identity, own.dataset) not in fed]
     return sorted(found, key=lambda own: (own.dataset, not own.is_cascaded, -own.best_known.share))
 
 

@@ -32,7 +32,10 @@ def beside_published(records: Sequence[Record], archive: Archive) -> list[Table]
     A difference is marked where each number lies outside the 95 % interval of the other.
     """
     ok = [record for record in records if record.status == "ok"]
-    rows = [row for row in subjects(ok) if row.model in archive.published]
+    published = archive.published
+    rows = [
+        row for row in subjects(ok) if row.model in published and any(claims_of(row, published[row.model]))
+    ]
     if not rows or not any(record.cell.perturbation for record in ok):
         return []
     labels = labels_of(rows)
@@ -63,7 +66,12 @@ def beside_published(records: Sequence[Record], archive: Archive) -> list[Table]
 
 
 def claims_of(row: Subject, claims: Claims) -> list[Claim | None]:
-    """Return what is claimed about an answer, in the order of CLAIMED; None where nothing is."""
+    """Return what is claimed about an answer, in the order of CLAIMED; None where nothing is.
+
+    Where the mean over iterations is claimed too, nothing is claimed about the first pass alone.
+    """
+    if row.iterations == 0 and "avg" in claims.accuracies:
+        return [None] * len(CLAIMED)
     known = claims.accuracies.get(row.readout, {})
     # Without feedback the attack end to end is that on the first pass.
     names = [name.replace("_e2e", "_first") if row.iterations == 0 else name for name in CLAIMED.values()]

@@ -52,8 +52,10 @@ def labels_of(rows: Sequence[Subject]) -> dict[Subject, str]:
             label += f" {row.model}"
         same_model = [other for other in rows if other.model == row.model]
         label += _difference(row.identity, {other.identity for other in same_model})
-        if len({other.iterations for other in same_model}) > 1:
-            label += f", {row.iterations} iterations"
+        counts = {other.iterations for other in same_model}
+        # The first pass alone says so; with feedback there may be just one count to tell.
+        if len(counts) > 1 and (row.iterations == 0 or len(counts - {0}) > 1):
+            label += f", {row.iterations} iteration{'s' if row.iterations != 1 else ''}"
         labels[row] = f"{label} ({row.readout})" if row.iterations else label
     return labels
 

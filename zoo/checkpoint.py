@@ -83,9 +83,13 @@ def locate(entry: ZooEntry, checkpoint: str) -> CheckpointFile:
                 raise CheckpointError(
                     f"{entry.name} has no checkpoint {checkpoint!r} and there is no such file; known: {known}"
                 )
-    if path.is_dir():
-        return CheckpointFile(path, assembled.digest(path), {})
-    return CheckpointFile(path, hashlib.sha256(path.read_bytes()).hexdigest(), {})
+    return found_at(path)
+
+
+def found_at(path: Path) -> CheckpointFile:
+    """Return the checkpoint that a file, or a folder of files, is."""
+    sha256 = assembled.digest(path) if path.is_dir() else hashlib.sha256(path.read_bytes()).hexdigest()
+    return CheckpointFile(path, sha256, {})
 
 
 def read_into(model: Network, file: CheckpointFile) -> Network:

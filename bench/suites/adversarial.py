@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 
 from bench.errors import BenchError
 from bench.suites.cells import pgd, plain_network, scored_cells, spsa
@@ -39,13 +40,27 @@ def _adversarial(suite: str, request: Request) -> Iterator[Cell]:
     short = pgd(request, epsilon, PGD_STEPS, request.protocol.pgd_step_size)
     long = pgd(request, epsilon, LONG_PGD_STEPS, REACH * epsilon / LONG_PGD_STEPS)
     gradient_free = spsa(request, epsilon, REACH * epsilon / SPSA_STEPS)
-    yield from _clean(suite, request)
-    yield from _transfer(suite, request, examples, short)
+    yield from _with_first_pass(_clean(suite, request))
+    yield from _with_first_pass(_transfer(suite, request, examples, short))
     for target in request.scored.targets:
-        yield from scored_cells(suite, request, examples, short, target, request.scored)
-        yield from scored_cells(suite, request, examples, long, target, request.scored)
+        for attack in (short, long):
+            yield from _with_first_pass(
+                scored_cells(suite, request, examples, attack, target, request.scored)
+            )
     for target in request.scored.targets:
-        yield from scored_cells(suite, request, few, gradient_free, target, request.scored)
+        yield from _with_first_pass(scored_cells(suite, request, few, gradient_free, target, request.scored))
+
+
+def _with_first_pass(cells: Iterable[Cell]) -> Iterator[Cell]:
+    """Yield cells after what the first pass alone answers to the same images, where that is its own attack.
+
+    So the feedback can be told from the weights that were trained with it.
+    """
+    for _, own in groupby(cells, key=lambda cell: cell.images_key):
+        cell, *others = own
+        if cell.iterations and cell.attack_target in (None, "first"):
+            yield cell.model_copy(update={"iterations": 0, "readout": "last"})
+        yield from (cell, *others)
 
 
 def _cnnf_paper(suite: str, request: Request) -> Iterator[Cell]:

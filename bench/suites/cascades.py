@@ -50,12 +50,13 @@ def _apgd(target: Target, loss: str, steps: int, targets: int = 1, early_stop: b
 def _members(judge: Target) -> list[Member]:
     """Return the cascade for an answer: a cheap climb on it, climbs around masked gradients, long ones on it.
 
-    For what they cost beside standard AutoAttack see benchmarks/README.md; three fifths of it is Square.
+    At last random search goes on from the image nearest to an error. For what each part breaks, and what all
+    of it costs beside standard AutoAttack, see benchmarks/README.md.
     """
     thorough: list[Member] = [
         _apgd(judge, "ce", 100),
-        _apgd(judge, "dlr_targeted", 50, targets=9),
-        {"attack": "square", "target": judge, "queries": 3000, "initial_share": 0.8},
+        _apgd(judge, "dlr_targeted", 30, targets=9),
+        {"attack": "square", "target": judge, "start": "strongest", "queries": 1500, "initial_share": 0.8},
     ]
     if judge == "first":
         return [_apgd("first", "ce", 10), _apgd("first", "dlr", 30), *thorough]

@@ -18,8 +18,8 @@ from bench.errors import BenchError
 from bench.training.evaluation import accuracies
 from bench.training.images import augment, epoch_order, split, to_float
 from bench.training.meters import DeviceClock, count_flops, peak_flops, synchronize
-from bench.training.objective import Objective
-from bench.training.recipe import Recipe
+from bench.training.objective import EAGER, Objective
+from bench.training.recipe import Recipe, completed
 from bench.training.schedule import Plan
 from reports.files import replace_bytes, replace_text
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from zoo.checkpoint import Network
 
 STATE = "state.pt"
+STATE_KEYS = frozenset(
+    ("identity", "step", "model", "average", "optimiser", "generator", "loss_sum", "seconds", "log")
+)
 LOG = "log.jsonl"
 
 
@@ -136,24 +139,27 @@ class Run:
         """Go on from the state in `out`, if there is one.
 
         Raises:
-            BenchError: If it is damaged or of another recipe, dataset or start.
+            BenchError: If it is damaged, no saved training, or of another recipe, dataset or start.
         """
         if not (out / STATE).is_file():
             return
         try:
-            state = torch.load(out / STATE, map_location=self.device, weights_only=True)
+            # Optimisers move what belongs on the device; Adam's step counts are faster where they were.
+            state = torch.load(out / STATE, map_location="cpu", weights_only=True)
         except Exception as error:
             # torch's unpickler raises whatever it stumbles on.
             reason = str(error).split("\n")[0]
             raise BenchError(f"{out / STATE} cannot be read, remove it to start afresh: {reason}") from error
+        if not (isinstance(state, dict) and state.keys() >= STATE_KEYS):
+            raise BenchError(f"{out / STATE} is not the state of a training; choose another --out")
         _require_same(state["identity"], self.identity, out)
         self.model.load_state_dict(state["model"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.generator.set_state(state["generator"].cpu())
+        self.generator.set_state(state["generator"])
         self.step, self.log = state["step"], state["log"]
-        self._loss_sum = state["loss_sum"]
+        self._loss_sum = state["loss_sum"].to(self.device)
         self.seconds, self._epoch_seconds, self._data_seconds = state["seconds"]
         self._since = time.perf_counter()
 
@@ -226,8 +232,7 @@ class Run:
         if size not in self._flops:
             # A copy, whose statistics and gradients nobody will miss.
             copied = copy.deepcopy(self.model)
-            uncompiled = self.recipe.model_copy(update={"compile": False, "compile_on_cpu": False})
-            eager = Objective(copied, uncompiled, self.device)
+            eager = Objective(copied, self.recipe.model_copy(update=EAGER), self.device)
             generator = torch.Generator(self.device).manual_seed(0)
             images, labels = self._batch(self.step - 1, generator)
             self._flops[size] = count_flops(lambda: eager.loss(images, labels, generator).backward())
@@ -248,10 +253,11 @@ def _optimiser(model: Network, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def _require_same(saved: dict[str, Any], asked: dict[str, Any], out: Path) -> None:
-    if saved == asked:
+    recipe = completed(saved["recipe"])
+    if saved | {"recipe": recipe} == asked:
         return
-    for key in sorted({*saved["recipe"], *asked["recipe"]}):
-        before, now = saved["recipe"].get(key), asked["recipe"].get(key)
+    for key in sorted({*recipe, *asked["recipe"]}):
+        before, now = recipe.get(key), asked["recipe"].get(key)
         if before != now:
             raise BenchError(
                 f"{out} holds a run of another recipe: {key} was {before!r}, is {now!r}; choose another --out"

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from attacks.ascent import loss_gradient, projected_ascent
 from attacks.threat import ThreatModel
+from bench.training.compiling import CheckedCompilation
 from bench.training.recipe import Recipe, TrainingAttack
 from zoo.cnnf import CNNF, Iteration
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 Images = Float[Tensor, "n c h w"]
 Labels = Int[Tensor, " n"]
+
+EAGER = {"compile": False, "compile_on_cpu": False}
+"""What to change in a recipe so that nothing is compiled."""
 
 
 class Objective:
@@ -42,10 +46,15 @@ class Objective:
         self.model = model
         self.recipe = recipe
         self.device = device
-        self._first_pass, self._loss = self._eager_first_pass, self._eager_loss
+        self._first_pass: Callable[[Images], Tensor] = self._eager_first_pass
+        self._loss: Callable[[Images, Labels], Tensor] = self._eager_loss
         if _is_compiled(recipe, device):
-            self._first_pass = torch.compile(self._eager_first_pass, dynamic=False)
-            self._loss = torch.compile(self._eager_loss, dynamic=False)
+            exact_pass, exact_loss = None, None
+            if recipe.amp != "off":
+                exact = Objective(model, recipe.model_copy(update=EAGER | {"amp": "off"}), device)
+                exact_pass, exact_loss = exact._eager_first_pass, exact._eager_loss
+            self._first_pass = CheckedCompilation(self._eager_first_pass, model, exact_pass)
+            self._loss = CheckedCompilation(self._eager_loss, model, exact_loss)
 
     def loss(self, images: Images, labels: Labels, generator: torch.Generator) -> Float[Tensor, ""]:
         """Attack the images if the recipe says so and return the loss, ready for `backward`."""

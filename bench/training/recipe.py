@@ -172,6 +172,15 @@ class Recipe(_Table):
         return hashlib.sha256(json.dumps(self.as_json(), sort_keys=True).encode()).hexdigest()
 
 
+def completed(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `Recipe.as_json` gave once, with the defaults of settings that there were not then."""
+    try:
+        return Recipe.model_validate(saved).as_json()
+    except ValidationError:
+        # Of another version in which more, or other values, were allowed: it is compared as it is.
+        return dict(saved)
+
+
 def recipe_names() -> list[str]:
     """Return the names of the recipes that come with the zoo."""
     return sorted(path.stem for path in RECIPES.glob("*.toml"))

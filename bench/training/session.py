@@ -21,7 +21,7 @@ from bench.training.objective import frozen
 from bench.training.progress import Reporter, listening
 from bench.training.recipe import Recipe
 from zoo import ENTRIES, CheckpointError, UnknownModelError
-from zoo.checkpoint import CheckpointFile, build, locate, read_into
+from zoo.checkpoint import CheckpointFile, build, found_at, locate, read_into
 from zoo.predictive_coding import load_backbone
 from zoo.reading import read
 
@@ -39,6 +39,9 @@ class Session:
         self.recipe = recipe
         self.out = out
         self.device = devices.resolve(device)
+        if self.device.index is not None:
+            # Events and allocations without a device of their own belong on it.
+            torch.cuda.set_device(self.device)
         # All batches have one shape, for which the fastest convolutions are worth looking for.
         torch.backends.cudnn.benchmark = self.device.type == "cuda"
         self.entry = ENTRIES[recipe.model]
@@ -79,7 +82,7 @@ class Session:
             saved = time.monotonic()
             while not (run.is_done or stop.is_made or _is_past(began, max_minutes)):
                 epochs = len(run.log)
-                run.take_step()
+                self._take_step()
                 reporter.step(run.step)
                 if len(run.log) > epochs:
                     reporter.epoch(run.log[-1])
@@ -91,13 +94,20 @@ class Session:
                 raise KeyboardInterrupt
             return self._finish()
 
+    def _take_step(self) -> None:
+        try:
+            self._run.take_step()
+        except torch.OutOfMemoryError as error:
+            size = self.recipe.batch_size
+            raise BenchError(f"{self.device} has too little memory: lower batch_size ({size})") from error
+
     def _finished(self) -> Path | None:
         """Return the path of the weights if an earlier call has done everything."""
         path = self.out / f"{self.name}.safetensors"
         card = path.with_suffix(".json")
         if not (self._run.is_done and path.is_file() and card.is_file()):
             return None
-        return path if json.loads(card.read_text(encoding="utf-8"))["is_finished"] else None
+        return path if _says_finished(card) else None
 
     def _finish(self) -> Path:
         run, recipe = self._run, self.recipe
@@ -139,6 +149,14 @@ class Session:
         }
 
 
+def _says_finished(card: Path) -> bool:
+    """Return whether a card says so; one that cannot be read is written anew."""
+    try:
+        return bool(json.loads(card.read_text(encoding="utf-8"))["is_finished"])
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
 def _start(source: str | None, model: Network, recipe: Recipe) -> CheckpointFile | None:
     """Copy the weights named MODEL[:CHECKPOINT], or those of a file, into `model`.
 
@@ -148,7 +166,7 @@ def _start(source: str | None, model: Network, recipe: Recipe) -> CheckpointFile
         return None
     try:
         if Path(source).is_file():
-            file = locate(next(iter(ENTRIES.values())), source)
+            file = found_at(Path(source))
         else:
             name, _, checkpoint = source.partition(":")
             if name not in ENTRIES:

@@ -165,12 +165,13 @@ def _mean(stands: Sequence[Shares]) -> Shares:
 def _form(record: Record) -> str:
     """Return what is done to the images, whoever it is done to.
 
-    The members of a cascade depend on the targets that there are.
+    The members of a cascade depend on the targets that there are: those are alike that end alike.
     """
     done = record.cell.perturbation
     assert done is not None
     settings = {name: value for name, value in done.settings.items() if "." not in name}
-    return canonical([done.kind, done.name, done.backend, settings])
+    last = {name: value for member in done.members[-1:] for name, value in member.items() if name != "target"}
+    return canonical([done.kind, done.name, done.backend, settings, last])
 
 
 def _target(record: Record) -> str:

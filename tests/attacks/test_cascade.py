@@ -81,3 +81,35 @@ def test_clean_mistakes_belong_to_no_member(members) -> None:
 
     assert fooled_by[1] == 0
     torch.testing.assert_close(adversarial[1], IMAGES[1])
+
+
+@dataclass(frozen=True)
+class Climb(Brighten):
+    """Adds a constant to the image that it starts from."""
+
+    def refine(self, classifier, images, start, labels, draws):
+        self.seen.append(start[:, 0, 0, 0].tolist())
+        return start + self.by
+
+
+def test_a_refining_member_starts_from_the_strongest_image() -> None:
+    """It goes on from what came nearest to an error, and from the clean image where nothing came nearer."""
+    refiner = Climb(0.2)
+    members = [Member(Brighten(by), judge) for by in (0.1, 0.05, -0.1)] + [Member(refiner, judge, True)]
+    adversarial, fooled_by = Cascade(members, judge)(IMAGES, LABELS, draws([0, 1, 2, 3, 4]))
+
+    assert fooled_by.tolist() == [5, 0, 4, 1, 5]
+    torch.testing.assert_close(torch.tensor(refiner.seen[0]), torch.tensor([0.2, 0.4, 0.3]))
+    torch.testing.assert_close(adversarial[:, 0, 0, 0], torch.tensor([0.1, 0.6, 0.6, 0.55, 0.2]))
+
+    away = Climb(0.2)
+    Cascade([Member(Brighten(-0.05), judge), Member(away, judge, True)], judge)(
+        IMAGES, LABELS, draws([0, 1, 2, 3, 4])
+    )
+    torch.testing.assert_close(torch.tensor(away.seen[0]), IMAGES[[0, 2, 3, 4], 0, 0, 0])
+
+
+def test_only_a_refiner_refines() -> None:
+    """An attack with starts of its own alone is refused."""
+    with pytest.raises(ValueError, match="Brighten cannot start from images that others found"):
+        Member(Brighten(0.1), judge, is_refining=True)

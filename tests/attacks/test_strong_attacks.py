@@ -285,6 +285,27 @@ def test_noise_has_the_size_of_an_attack(norm) -> None:
     torch.testing.assert_close(size, torch.full_like(size, 0.2))
 
 
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_square_goes_on_from_what_another_found(norm: str) -> None:
+    """Never worse than where it starts, inside the ball, and as the same squares anywhere in a batch."""
+    images, labels = middle_images(8)
+    classifier = Linear(0.0)
+    classifier.lead = 2.5 * 0.1 * classifier.dual(norm)
+    found = made("native:momentum", norm, 0.1, steps=3)(classifier, images, labels, draws(images))
+    square = made("native:square", norm, 0.1, queries=60)
+    better = square.refine(classifier, images, found, labels, draws(images))
+    part = square.refine(classifier, images[5:], found[5:], labels[5:], draws(images[5:], 5))
+
+    assert (classifier.score(better) <= classifier.score(found)).all()
+    assert (classifier.score(better) < classifier.score(found)).any()
+    length = torch.linalg.vector_norm((better - images).flatten(1), float(norm[1:]), dim=1)
+    assert length.max() <= 0.1 + 1e-9
+    assert torch.equal(part, better[5:]) or norm == "l2"
+    torch.testing.assert_close(part, better[5:])
+    untouched = square.refine(classifier, images, found, labels, draws(images))
+    assert torch.equal(untouched, better), "the start was changed"
+
+
 def test_square_needs_few_queries_under_l2() -> None:
     """It fools a linear model within twice the distance to the boundary."""
     model = Linear(lead=0.6)

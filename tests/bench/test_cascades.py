@@ -113,3 +113,14 @@ def test_members_of_the_averaged_answer_aim_at_the_average() -> None:
     targets = {member["target"] for member in _members("e2e_avg")}
 
     assert targets == {"first", "e2e_avg", "e2e_sum", "e2e_avg_bpda"}
+
+
+def test_an_unknown_start_is_an_error(knowing, plan) -> None:
+    """A misspelt word is no other attack."""
+    (cell, *_) = [cell for cell in shortened(plan("strongest", examples=4)) if cell.perturbation]
+    done = cell.perturbation
+    settings = {k: "strngest" if k.endswith(".start") else v for k, v in done.settings.items()}
+    cell = cell.model_copy(update={"perturbation": done.model_copy(update={"settings": settings})})
+    (record,) = knowing().run([cell])
+
+    assert "from the strongest image, not from 'strngest'" in record.error

@@ -12,7 +12,7 @@ from bench.suites import Request, Scored, Sizes
 from bench.suites.protocols import CNNF_PAPER
 from reports.cell import Cell
 
-AIM = {"attack", "target"}
+AIM = {"attack", "target", "start"}
 """What a member of a cascade is beside the settings of its attack."""
 
 
@@ -103,22 +103,24 @@ def test_the_corruption_suite_shows_every_iteration() -> None:
 
 
 def test_the_strict_suite_crosses_targets_and_readouts() -> None:
-    """Every attack has every target, and both readouts."""
+    """Every attack has every target and both readouts; the first pass alone has the attack made on it."""
     cells = planned("adversarial")
     white_box = {
-        (c.perturbation.name, c.perturbation.settings["steps"], c.attack_target, c.readout)
+        (c.perturbation.name, c.perturbation.settings["steps"], c.attack_target, c.iterations, c.readout)
         for c in cells
         if c.perturbation and not c.is_transfer
     }
 
+    answers = {"first": [(0, "last"), (2, "last"), (2, "avg")]}
     assert white_box == {
-        (*attack, target, readout)
+        (*attack, target, *answer)
         for attack in (("pgd", 7), ("pgd", 40), ("spsa", 7))
         for target in ("first", "e2e", "e2e_avg")
-        for readout in ("last", "avg")
+        for answer in answers.get(target, [(2, "last"), (2, "avg")])
     }
-    assert sum(cell.is_transfer for cell in cells) == 2
-    assert sum(cell.perturbation is None for cell in cells) == 2
+    for others in ([c for c in cells if c.is_transfer], [c for c in cells if c.perturbation is None]):
+        assert [(c.iterations, c.readout) for c in others] == answers["first"]
+    assert len({cell.images_key for cell in cells}) == 11, "the first pass alone costs no attack"
 
 
 def test_the_curves_know_every_iteration_count() -> None:

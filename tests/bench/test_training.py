@@ -294,6 +294,51 @@ def test_damaged_state_is_refused(toy: Path, tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_foreign_state_is_refused(toy: Path, tmp_path: Path) -> None:
+    """A file of that name that holds something else is left alone."""
+    (tmp_path / "out").mkdir()
+    torch.save({"epoch": 3}, tmp_path / "out/state.pt")
+    with pytest.raises(BenchError, match=r"state.pt is not the state of a training; choose another --out"):
+        run(toy, tmp_path / "out")
+
+
+def test_a_damaged_card_is_written_again(toy: Path, tmp_path: Path) -> None:
+    """A finished run whose card cannot be read measures and writes it once more."""
+    path = run(toy, tmp_path / "out").with_suffix(".json")
+    card, weights = json.loads(path.read_text()), path.with_suffix(".safetensors").read_bytes()
+    for damage in ("{", "[]", "{}"):
+        path.write_text(damage)
+        run(toy, tmp_path / "out")
+        assert json.loads(path.read_text()) == card
+    assert path.with_suffix(".safetensors").read_bytes() == weights
+
+
+def test_a_run_from_before_a_setting_goes_on(toy: Path, tmp_path: Path) -> None:
+    """A state written when recipes knew fewer settings had what is the default now."""
+    run(toy, tmp_path, max_minutes=1e-9)
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    del state["identity"]["recipe"]["compile_on_cpu"]
+    torch.save(state, tmp_path / "state.pt")
+    run(toy, tmp_path)
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["step"] == STEPS
+
+    del state["identity"]["recipe"]["nesterov"]
+    torch.save(state, tmp_path / "state.pt")
+    with pytest.raises(BenchError, match="nesterov was False, is True"):
+        run(toy, tmp_path)
+
+
+def test_too_little_memory_is_one_line(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names what to lower."""
+
+    def full(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate")
+
+    monkeypatch.setattr(loop.Run, "take_step", full)
+    with pytest.raises(BenchError, match=r"^cpu has too little memory: lower batch_size \(8\)$"):
+        run(toy, tmp_path)
+
+
 def test_training_starts_from_given_weights(toy: Path, tmp_path: Path) -> None:
     """--start-from begins at the weights of a file and says in the card which they were."""
     first = run(toy, tmp_path / "first")
@@ -365,12 +410,16 @@ def test_counting_flops_changes_nothing(toy: Path, tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.gpu
-def test_training_on_a_gpu(toy: Path, tmp_path: Path) -> None:
-    """Compiled, in bf16, a run on a GPU ends with a card and can be continued there."""
+@pytest.mark.filterwarnings("default:TensorFloat32:UserWarning")
+def test_training_on_a_gpu(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiled, in bf16, a run that is interrupted in an epoch goes on there and ends with a card."""
     toy.write_text(RECIPE.replace("[attack]", 'amp = "bf16"\n[attack]'))
-    run(toy, tmp_path / "out", device="cuda", max_minutes=0.0)
+    interrupt_at(monkeypatch, 3)
+    with pytest.raises(KeyboardInterrupt):
+        run(toy, tmp_path / "out", device="cuda")
     path = run(toy, tmp_path / "out", device="cuda")
     assert json.loads(path.with_suffix(".json").read_text())["is_finished"]
+    assert torch.load(tmp_path / "out/state.pt", weights_only=True)["step"] == STEPS
 
 
 def test_standard_training_runs(toy: Path, tmp_path: Path) -> None:

@@ -78,6 +78,37 @@ def test_rows_count_what_stands_after_each_member(cascade, tmp_path: Path) -> No
     assert any("1 of 5 examples fell to attacks that go around the gradient" in note for note in table.notes)
 
 
+def test_a_search_from_what_the_gradient_found_goes_not_around_it(cascade, tmp_path: Path) -> None:
+    """It goes on where the climbs ended: what it breaks is told by itself."""
+    settings = CASCADE.settings | {"10.start": "strongest"}
+    done = CASCADE.model_copy(update={"settings": settings})
+    cell = cascade.cell.model_copy(update={"perturbation": done})
+    store = Store(tmp_path)
+    refined = cascade.model_copy(update={"cell": cell, "key": cell.key})
+    stored = store.append(refined, fooled_by(0, 1, 3, 4, 4))
+    (table,) = tables_of([stored], store)
+
+    assert "square-300 (answer, refining)" in {row.label for row in table.rows}
+    assert not any("go around the gradient" in note for note in table.notes)
+    told = "1 of 5 examples fell to a search without gradients from where these had led"
+    assert any(told in note for note in table.notes)
+
+
+def test_the_cascade_shown_is_the_one_last_defined(cascade, tmp_path: Path) -> None:
+    """An older cascade of other members has more examples and does not count."""
+    store = Store(tmp_path)
+    settings = {key: value for key, value in CASCADE.settings.items() if not key.startswith("10.")}
+    done = CASCADE.model_copy(update={"settings": settings})
+    old = cascade.cell.model_copy(update={"perturbation": done, "examples": 6})
+    made = cascade.provenance.model_copy(update={"finished_at": "2020-01-01T00:00:00+00:00"})
+    older = cascade.model_copy(update={"cell": old, "key": old.key, "n": 6, "provenance": made})
+    records = [store.append(older, fooled_by(0, 1, 3, 3, 3, 3))]
+    records.append(store.append(cascade, fooled_by(0, 1, 3, 4, 4)))
+    (table,) = tables_of(records, store)
+
+    assert {value.n for row in table.rows for value in row.values} == {5}
+
+
 def test_the_worst_case_takes_all_suites_of_the_folder(cascade, record, tmp_path: Path) -> None:
     """Other attacks on the same answer count for the same examples; nothing else does.
 

@@ -121,6 +121,21 @@ def test_the_members_of_a_cascade_are_counted(stored) -> None:
     assert any(note.endswith("without feedback 4, with feedback 7") for note in table.notes)
 
 
+def test_cascades_that_end_otherwise_are_not_compared(stored) -> None:
+    """One of an older version on one network says nothing beside a newer one on the other."""
+
+    def cascade(queries: int) -> Perturbation:
+        settings = {"norm": "linf", "epsilon": 0.03, "1.attack": "square", "1.queries": queries}
+        return Perturbation(kind="attack", name="strongest", backend="native", settings=settings)
+
+    archive = stored(
+        (hits(30), on_cnn("strongest") | {"perturbation": cascade(300)}),
+        (hits(20), attack_on("strongest", "e2e", 0.03, 2) | {"perturbation": cascade(1500)}),
+        partners=PARTNERS,
+    )
+    assert feedback_tables(archive.records, archive) == []
+
+
 def test_the_figure_leaves_out_what_ran_on_a_few(archive) -> None:
     """An interval over eight images would hide those over forty; a note says so."""
     (figure,) = feedback_figures(archive.records, archive)

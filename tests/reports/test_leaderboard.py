@@ -113,6 +113,19 @@ def attacked(record, tmp_path: Path):
     return made
 
 
+def test_the_first_pass_alone_is_no_entry(record, tmp_path: Path) -> None:
+    """It is a control of a network with feedback; a network without has nothing else."""
+    settings = {"norm": "linf", "epsilon": EPSILON}
+    done = Perturbation(kind="attack", name="pgd", backend="native", settings=settings)
+    for model, iterations in (("fed", 0), ("fed", 2), ("bare", 0)):
+        own = {"source": model, "source_weights": "a" * 64, "attack_target": "first", "attack_iterations": 0}
+        attack = record(None, 2, 4, model=model, label=model, iterations=iterations, perturbation=done, **own)
+        Store(tmp_path).append(attack, outcomes([True, True, False, False]))
+    found = standings(Archive.of([tmp_path]))
+
+    assert {(entry.answer.model, entry.answer.iterations) for entry in found} == {("bare", 0), ("fed", 2)}
+
+
 def test_images_that_a_cascade_never_met_do_not_count(attacked, tmp_path: Path) -> None:
     """PGD breaks none of 40, the cascade four of the first ten and SPSA one more of them.
 

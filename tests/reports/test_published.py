@@ -46,6 +46,19 @@ def test_without_feedback_all_targets_are_one(table) -> None:
     assert claimed[-1] == Claim(50.0, 10_000)
 
 
+def test_claims_about_feedback_say_nothing_of_the_first_pass_alone(record) -> None:
+    """Who publishes the mean over iterations too means an answer after them."""
+    claims = Claims("Authors", {"last": {"clean": 80.0}, "avg": {"clean": 81.0}})
+    records = tuple(record("pgd-7 first", 5, 10, iterations=iterations) for iterations in (0, 2))
+    (found,) = beside_published(records, Archive(records, published={"cnnf_cifar": claims}))
+
+    assert [row.label for row in found.rows] == [
+        "CNN-F (last)",
+        "CNN-F (last): published",
+        "CNN-F (last): difference",
+    ]
+
+
 def test_models_without_claims_have_no_table(record) -> None:
     """An empty comparison is none."""
     records = (record(None, 8, 10), record("pgd-7 first", 5, 10))

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from zoo.cnnf import CNNF, four_conv, two_conv, wide_resnet
+from zoo.cnnf.stages import ConvStage
 from zoo.layers import AdaPool, AdaReLU, AdaReLUReading, Gate, GateGradient, instance_rms_norm
 
 SMALL = [
@@ -59,6 +60,35 @@ def test_taps_pair_features_with_reconstructions() -> None:
         assert first.reconstruction is None
         for feature, reconstruction in zip(first.tapped, second.tapped_reconstructions, strict=True):
             assert feature.shape == reconstruction.shape
+
+
+@pytest.mark.parametrize(("build", "shape"), [SMALL[0], SMALL[2]])
+def test_taps_are_one_place_on_the_way_up_and_down(build, shape) -> None:
+    """Below a residual block, between AdaReLU and AdaPool of a convolution stage; by hand."""
+    model: CNNF = build()
+    images = torch.rand(2, *shape)
+    first, second = model.walk(images, 1)
+    feature, entering, states = 2 * images - 1, [], []
+    for layer in model.layers:
+        entering.append(feature)
+        feature, state = layer.up(feature, None)
+        states.append(state)
+    signal, leaving = feature, {}
+    for i in reversed(range(model.boundary, len(states))):
+        signal, _ = model.layers[i].down(signal, states[i])
+        leaving[i] = signal
+
+    assert len(first.tapped) == len(model.taps) > 0
+    for tap, found, reconstruction in zip(
+        model.taps, first.tapped, second.tapped_reconstructions, strict=True
+    ):
+        layer, expected = model.layers[tap], entering[tap]
+        if isinstance(layer, ConvStage):
+            expected, _ = layer.relu.up(layer.norm(layer.conv(expected)), None)
+            reconstruction = layer.conv.transpose(reconstruction)
+        torch.testing.assert_close(found, expected)
+        torch.testing.assert_close(reconstruction, leaving[tap])
+    torch.testing.assert_close(second.reconstruction, signal)
 
 
 def test_wide_resnet_takes_any_size() -> None:

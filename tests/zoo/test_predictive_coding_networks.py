@@ -127,7 +127,7 @@ def test_feedback_weights_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"expected one file \*_pc1\*\.pth in .*, found none"):
         read_public_decoders(tmp_path, 2)
     (tmp_path / "net_pc1_009.pth").write_bytes(b"<html>quota</html>")
-    with pytest.raises(ValueError, match=r"net_pc1_009\.pth is not a checkpoint or is damaged"):
+    with pytest.raises(ValueError, match=r"net_pc1_009\.pth is not a checkpoint or is truncated"):
         read_public_decoders(tmp_path, 1)
     with pytest.raises(ValueError, match="expected 2 files of feedback weights, got 1"):
         load_public_decoders(network, states[:1])

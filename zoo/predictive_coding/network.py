@@ -90,6 +90,8 @@ class PredictiveCodingNetwork(nn.Module):
         self.prediction_cells = tuple(prediction_cells) if prediction_cells is not None else None
         self.is_public = is_public
         self.error_gradient = error_gradient
+        self._counted: dict[tuple[tuple[int, ...], ...], tuple[float, ...]] = {}
+        """Representation shapes -> C of each encoder."""
         tap(self.backbone, self.encoders)
 
     @property
@@ -216,8 +218,11 @@ class PredictiveCodingNetwork(nn.Module):
     def _cells(self, representations: Sequence[Tensor]) -> tuple[float, ...]:
         if self.prediction_cells is not None:
             return self.prediction_cells
-        pairs = zip(self.decoders, representations, strict=True)
-        return tuple(count_cells(decoder, e.shape[1:]) for decoder, e in pairs)
+        shapes = tuple(tuple(e.shape[1:]) for e in representations)
+        if shapes not in self._counted:
+            pairs = zip(self.decoders, shapes, strict=True)
+            self._counted[shapes] = tuple(count_cells(decoder, shape) for decoder, shape in pairs)
+        return self._counted[shapes]
 
     def _iteration(
         self, images: Tensor, logits: Tensor, representations: Sequence[Tensor], predictions: Sequence[Tensor]

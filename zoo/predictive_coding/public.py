@@ -9,15 +9,14 @@ sometimes among other things under `pcoderweights`. The backbone of PEfficientNe
 from __future__ import annotations
 
 import os
-import pickle
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from zoo import reading
 from zoo.predictive_coding.network import PredictiveCodingNetwork
 
 
@@ -50,7 +49,7 @@ def read_public_decoders(folder: str | os.PathLike[str], encoders: int) -> list[
         ValueError: If a file is missing, damaged, or there are several for an encoder.
     """
     folder = Path(folder)
-    contents = []
+    states = []
     for n in range(1, encoders + 1):
         found = [path for path in sorted(folder.glob("*.pth")) if re.search(rf"_pc{n}(_|\.)", path.name)]
         # A re-saved file, new_*, stands beside the one it replaces.
@@ -58,12 +57,8 @@ def read_public_decoders(folder: str | os.PathLike[str], encoders: int) -> list[
         if len(found) != 1:
             names = ", ".join(path.name for path in found) or "none"
             raise ValueError(f"expected one file *_pc{n}*.pth in {folder}, found {names}")
-        try:
-            contents.append(torch.load(found[0], map_location="cpu", weights_only=True))
-        except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-            reason = str(error).split("\n")[0][:200]
-            raise ValueError(f"{found[0].name} is not a checkpoint or is damaged: {reason}") from error
-    return contents
+        states.append(reading.contents(found[0]))
+    return states
 
 
 def load_timm_backbone(backbone: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
