@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import _thread
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from bench.progress import Progress
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+INSIST_AFTER = 5.0
+"""Seconds after which an interruption that was dropped is raised again."""
 
 progress_option = click.option(
     "--progress",
@@ -54,13 +59,30 @@ def show_progress(style: str, stack: ExitStack) -> Progress:
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Treat SIGTERM, which pre-empted jobs get, like Ctrl-C."""
+    """Let Ctrl-C, and SIGTERM, which pre-empted jobs get, raise KeyboardInterrupt until the block is left.
+
+    What is raised while a library written in C calls back into Python (pydantic's serialiser, a finaliser)
+    can be dropped there, and the work would go on: so it is raised again every few seconds.
+    """
+    asked, left = threading.Event(), threading.Event()
 
     def interrupt(*_: object) -> None:
+        asked.set()
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    def insist() -> None:
+        asked.wait()
+        while not left.wait(INSIST_AFTER):
+            _thread.interrupt_main()
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    insisting = threading.Thread(target=insist, daemon=True)
+    insisting.start()
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        left.set()
+        asked.set()
+        insisting.join()
+        for number, handler in before.items():
+            signal.signal(number, handler)

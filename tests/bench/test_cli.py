@@ -5,13 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from bench import runner as runner_module
-from bench.cli import main
+from bench.cli import common, main
 from reports.records import SCHEMA
 
 MODEL = """
@@ -164,8 +165,9 @@ def test_a_killed_run_continues_to_the_same_table(model: str, tmp_path: Path) ->
 def test_a_terminated_run_says_so(model: str, tmp_path: Path) -> None:
     """SIGTERM ends a run like Ctrl-C: exit code 130, and what was finished is kept."""
     results = tmp_path / "results"
+    minutes = ("--examples", "200", "--spsa-examples", "200")
     process = subprocess.Popen(
-        [sys.executable, "-m", "bench", *run_tiny(model, results)],
+        [sys.executable, "-m", "bench", *run_tiny(model, results, *minutes)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -179,6 +181,26 @@ def test_a_terminated_run_says_so(model: str, tmp_path: Path) -> None:
 
     assert process.returncode == 130
     assert "Interrupted. What was finished is kept" in messages
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_that_a_library_drops_comes_again(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pydantic drops what is raised while it calls back: one signal still ends the work."""
+    monkeypatch.setattr(common, "INSIST_AFTER", 0.05)
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+
+    def work() -> None:
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(number)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    with pytest.raises(KeyboardInterrupt), common.terminable():
+        work()
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 def test_failing_cells_give_exit_code_1(tmp_path: Path) -> None:
