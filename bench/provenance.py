@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reports.records import Provenance
 
@@ -42,6 +43,25 @@ def collect(machine: Machine, checkpoint: str) -> Provenance:
         checkpoint=checkpoint,
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def marks(made_with: Provenance) -> dict[str, Any]:
+    """Return what all examples of a record must share of where and with what they were made."""
+    return made_with.model_dump(mode="json", exclude={"batch_size", "checkpoint", "finished_at"})
+
+
+def difference(kept: Mapping[str, Any], made_with: Provenance) -> str | None:
+    """Return in what the makers of some examples and of the others differ, None if in nothing.
+
+    Args:
+        kept: The marks of those that are there.
+        made_with: With what the others would be made.
+    """
+    now = marks(made_with)
+    if now["is_dirty"]:
+        return "code, which has changes that are not committed"
+    names = [name for name in now if kept.get(name) != now[name]]
+    return f"{names[0]} ({kept.get(names[0])}, now {now[names[0]]})" if names else None
 
 
 @cache

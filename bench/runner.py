@@ -21,7 +21,9 @@ from torch import Tensor
 
 from bench import provenance
 from bench.batches import in_batches
+from bench.data import LabelledImages
 from bench.devices import Machine
+from bench.earlier import Earlier
 from bench.examples import SHOWN, strip
 from bench.meter import Meter
 from bench.models import Candidate
@@ -58,6 +60,7 @@ class Runner:
 
     def __post_init__(self) -> None:
         self._unfinished = Unfinished(self.store.folder)
+        self._earlier = Earlier(self.store)
 
     def run(self, cells: Iterable[Cell]) -> list[Record]:
         """Evaluate cells and store a record of each; a group that fails is recorded and the run goes on.
@@ -113,7 +116,11 @@ class Runner:
         looks = {_look(cell): self._model(cell.identity) for cell in group}
         depth = {look: max(cell.iterations for cell in group if _look(cell) == look) for look in looks}
         meters = [*looks.values(), *([source] if source else [])]
-        growing = Growing(self._unfinished, group, provenance.collect(self.machine, ""), meters, SHOWN)
+        made_with = provenance.collect(self.machine, "")
+        begun = self._unfinished.read(group, made_with) or self._earlier.take_over(
+            group, LabelledImages(pixels, labels), made_with
+        )
+        growing = Growing(self._unfinished, group, begun, made_with, meters, SHOWN)
         wanted = range(growing.examples, asked.examples)
         shown: dict[int, Images] = {}
 

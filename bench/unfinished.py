@@ -13,9 +13,10 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zipfile import ZipFile
 
+from bench import provenance
 from bench.meter import Meter
 from reports.cell import Cell
 from reports.files import remove_leftovers, replace_file
@@ -69,7 +70,7 @@ class Unfinished:
                 state = json.loads(file.read(STATE))
                 if not {cell.key for cell in group} <= {*state["cells"]}:
                     return None
-                if difference := _difference(state["made_with"], made_with):
+                if difference := provenance.difference(state["made_with"], made_with):
                     warnings.warn(f"{path} was made with other {difference}: begun anew", stacklevel=2)
                     return None
                 tables = [_read_table(file, cell.key) for cell in group]
@@ -91,7 +92,7 @@ class Unfinished:
         """
         path = self._path(group)
         state = {
-            "made_with": _marks(made_with),
+            "made_with": provenance.marks(made_with),
             "cells": [cell.key for cell in group],
             "passes": part.passes.model_dump(),
             "seconds": part.seconds,
@@ -137,11 +138,12 @@ class Unfinished:
 
 
 class Growing:
-    """The outcomes of a group of cells as they come, batch by batch, after those that are kept.
+    """The outcomes of a group of cells as they come, batch by batch, after those of its first examples.
 
     Args:
         kept: Where they are kept meanwhile.
         group: Cells that share their images.
+        begun: What is known of its first examples.
         made_with: What makes them.
         meters: Of the models involved.
         least: Examples that are not worth keeping, and whose pictures are not drawn yet.
@@ -151,6 +153,7 @@ class Growing:
         self,
         kept: Unfinished,
         group: Sequence[Cell],
+        begun: Part | None,
         made_with: Provenance,
         meters: Sequence[Meter],
         least: int,
@@ -162,8 +165,8 @@ class Growing:
         self._before = self._work()
         self._least = least
         self._started = time.perf_counter()
-        self._begun = kept.read(group, made_with)
-        self._outcomes = [[table] for table in self._begun.outcomes] if self._begun else [[] for _ in group]
+        self._begun = begun
+        self._outcomes = [[table] for table in begun.outcomes] if begun else [[] for _ in group]
 
     @property
     def examples(self) -> int:
@@ -203,17 +206,3 @@ def _read_table(file: ZipFile, key: str) -> pd.DataFrame:
     import pandas as pd
 
     return pd.read_parquet(io.BytesIO(file.read(f"{key}.parquet")))
-
-
-def _difference(kept: dict[str, Any], made_with: Provenance) -> str | None:
-    """Return in what the makers of the first and the other examples of a group differ, None if in nothing."""
-    now = _marks(made_with)
-    if now["is_dirty"]:
-        return "code, which has changes that are not committed"
-    names = [name for name in now if kept.get(name) != now[name]]
-    return f"{names[0]} ({kept.get(names[0])}, now {now[names[0]]})" if names else None
-
-
-def _marks(made_with: Provenance) -> dict[str, Any]:
-    """Return what the rest of a group must share with its first examples."""
-    return made_with.model_dump(mode="json", exclude={"batch_size", "checkpoint", "finished_at"})

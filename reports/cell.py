@@ -125,6 +125,11 @@ class Cell(Frozen):
         return _digest(self.model_dump(exclude=_SCORING | {"data", "examples", "source_settings"}))
 
     @property
+    def series_key(self) -> str:
+        """What cells share that differ only in how many images they ask for."""
+        return _digest(self.model_dump(exclude={"data", "examples"}))
+
+    @property
     def identity(self) -> Identity:
         """The scored model."""
         return Identity.of(self.model, self.weights, self.settings)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import unfinished
+from bench import provenance, unfinished
 from bench.models import Candidate
 from bench.runner import Runner
 from bench.suites import Scored
@@ -36,7 +36,7 @@ class Patient:
 def model(monkeypatch: pytest.MonkeyPatch) -> Patient:
     """A model, where what is unfinished is kept after every batch, by code without local changes."""
     monkeypatch.setattr(unfinished, "EVERY", 0.0)
-    monkeypatch.setattr(unfinished, "_marks", lambda made_with: {"is_dirty": False, "device": "cpu"})
+    monkeypatch.setattr(provenance, "marks", lambda made_with: {"is_dirty": False, "device": "cpu"})
     return Patient()
 
 
@@ -145,7 +145,7 @@ def test_what_others_made_is_not_gone_on_with(
     with pytest.raises(KeyboardInterrupt):
         made().run(cells)
     model.seen, model.endures = [], 1000
-    monkeypatch.setattr(unfinished, "_marks", lambda made_with: marks)
+    monkeypatch.setattr(provenance, "marks", lambda made_with: marks)
     with pytest.warns(UserWarning, match=f"made with other {told}: begun anew"):
         made().run(cells)
 
