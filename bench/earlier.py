@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from bench import provenance
 from bench.data import LabelledImages
 from bench.unfinished import Part
 from reports.cell import Cell
-from reports.records import Provenance, Record, RecordError, Store, finished
+from reports.records import Provenance, Record, RecordError, Store
 
 
 class Earlier:
@@ -19,14 +19,17 @@ class Earlier:
     What happens to an example depends on the cell and on nothing that is evaluated with it.
 
     Args:
-        store: The results folder. It is read now.
+        store: The results folder.
+        records: Its records.
+        least: Examples with fewer than which one does not go on: their picture would lack some.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, records: Iterable[Record], least: int) -> None:
         self._store = store
         self._series: dict[str, dict[int, Record]] = defaultdict(dict)
-        for record in finished(store.read()).values():
-            self._series[record.cell.series_key][record.n] = record
+        for record in records:
+            if record.status == "ok" and record.n >= least:
+                self._series[record.cell.series_key][record.n] = record
 
     def take_over(self, group: Sequence[Cell], images: LabelledImages, made_with: Provenance) -> Part | None:
         """Return the most that is known of a group, and keep the picture of it for the group too.

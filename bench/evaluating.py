@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING
 
 from bench.evaluation import Options, candidate_of, run
 from bench.progress import SilentProgress
+from reports.cell import canonical
 from reports.metrics import Accuracy
 from reports.records import Record, Store
 
 if TYPE_CHECKING:
     import pandas as pd
     from torch import nn
+
+
+SHOWN_SETTINGS = ("norm", "epsilon", "steps", "restarts", "severity", "sigma")
+"""Settings of what is done to images that have columns of their own."""
 
 
 def evaluate(
@@ -50,8 +55,10 @@ def evaluate(
         data_dir: Folder with datasets, if the embedded 1,000 images do not suffice.
 
     Returns:
-        A frame with model, readout, attack, attack_target, transfer, iterations, status, n, correct, accuracy
-        and its 95 % interval (in percent), largest_linf, seconds, error and the cell's key.
+        A frame with model, readout, iterations, what was done to the images (attack, norm, epsilon, steps,
+        restarts, severity, sigma, and all its settings as JSON), attack_target, attack_iterations, the source
+        and whether it is another model (transfer), probe, status, n, correct, accuracy and its 95 % interval
+        (in percent), largest_linf, seconds, error and the cell's key.
 
     Raises:
         BenchError: If something the caller gave is unknown, missing or does not fit.
@@ -69,25 +76,31 @@ def evaluate(
     )
     with tempfile.TemporaryDirectory() as temporary:
         found = run([candidate], options, Store(Path(results or temporary)), SilentProgress())
-    return _frame(found.records)
+    return frame_of(found.records)
 
 
-def _frame(records: Sequence[Record]) -> pd.DataFrame:
+def frame_of(records: Sequence[Record]) -> pd.DataFrame:
+    """Return one row per record, as `evaluate` does."""
     import pandas as pd
 
     rows = []
     for record in records:
         cell, done = record.cell, record.cell.perturbation
+        settings = done.settings if done else {}
         accuracy = Accuracy(record.correct, record.n) if record.n else None
         rows.append(
             {
                 "model": cell.model,
                 "readout": cell.readout,
                 "attack": done.name if done else None,
-                "steps": done.settings.get("steps") if done else None,
+                **{name: settings.get(name) for name in SHOWN_SETTINGS},
+                "settings": canonical(settings),
                 "attack_target": cell.attack_target,
+                "attack_iterations": cell.attack_iterations,
+                "source": cell.source,
                 "transfer": cell.is_transfer,
                 "iterations": cell.iterations,
+                "probe": cell.probe,
                 "status": record.status,
                 "n": record.n,
                 "correct": record.correct,

@@ -75,6 +75,9 @@ def candidate_of(
     """
     if iterations is not None and iterations < 0:
         raise BenchError(f"iterations must be at least 0, got {iterations}")
+    is_foreign = not isinstance(model, str) or (":" in model and model not in zoo.ENTRIES)
+    if is_foreign and checkpoint is not None:
+        raise BenchError("a checkpoint is for a model of the zoo; this one comes with its weights")
     if not isinstance(model, str):
         if dataset is None:
             raise BenchError("name the dataset of the model")
@@ -99,6 +102,8 @@ def run(candidates: Sequence[Candidate], options: Options, store: Store, progres
     Raises:
         BenchError: If an option is unknown or does not fit, or the store cannot be used.
     """
+    if options.batch_size is not None and options.batch_size < 1:
+        raise BenchError(f"batch size must be at least 1, got {options.batch_size}")
     device = devices.resolve(options.device)
     cells, involved = _plan(candidates, options, is_gpu=device.type != "cpu")
     try:
@@ -141,15 +146,26 @@ def _plan(
             ),
         )
         cells += suites.plan(options.suite, request)
-    if _chooses_in_vain(options, cells):
-        raise BenchError(f"the suite {options.suite} shows no corruptions: leave out what chooses them")
+    if given := _unheeded(options, cells):
+        raise BenchError(f"the suite {options.suite} does not heed {' and '.join(given)}: leave that out")
     return cells, involved
 
 
-def _chooses_in_vain(options: Options, cells: Sequence[Cell]) -> bool:
-    """Tell whether corruptions were chosen for cells none of which is corrupted."""
-    chosen = (options.corruptions, options.severities, options.corrupted_data) != (None, None, None)
-    return chosen and not any(c.perturbation and c.perturbation.kind == "corruption" for c in cells)
+def _unheeded(options: Options, cells: Sequence[Cell]) -> list[str]:
+    """Return which options are not to be seen in the cells."""
+    done = [cell.perturbation for cell in cells if cell.perturbation]
+    attacks = [attack for attack in done if attack.kind == "attack"]
+    shown = [corruption for corruption in done if corruption.kind == "corruption"]
+    kinds, severities = {c.name for c in shown}, {c.settings["severity"] for c in shown}
+    backends = {c.backend for c in shown}
+    heeded = {
+        "a number of examples for SPSA": options.spsa_examples is None or "spsa" in {a.name for a in attacks},
+        "an attack backend": options.backend in {"native", *(a.backend for a in attacks)},
+        "kinds of corruptions": options.corruptions is None or kinds == {*options.corruptions},
+        "severities": options.severities is None or severities == {*options.severities},
+        "published corrupted images": options.corrupted_data is None or backends == {"official"},
+    }
+    return [name for name, is_heeded in heeded.items() if not is_heeded]
 
 
 def _sizes(options: Options, candidate: Candidate, is_gpu: bool) -> suites.Sizes:
@@ -221,7 +237,8 @@ def _pictures(
 def _machine(options: Options, device: torch.device) -> devices.Machine:
     import torch
 
-    batch_size = options.batch_size or (CPU_BATCH_SIZE if device.type == "cpu" else GPU_BATCH_SIZE)
+    usual = CPU_BATCH_SIZE if device.type == "cpu" else GPU_BATCH_SIZE
+    batch_size = usual if options.batch_size is None else options.batch_size
     return devices.Machine(device, batch_size, torch.float32)
 
 

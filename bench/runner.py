@@ -32,7 +32,7 @@ from bench.probes import PROBES, Observation
 from bench.progress import Progress
 from bench.unfinished import Growing, Unfinished
 from reports.cell import Cell, Identity
-from reports.records import Passes, Record, Store, finished
+from reports.records import Passes, Record, Store
 from zoo.feedback import Readout
 
 Images = Float[Tensor, "n c h w"]
@@ -60,7 +60,7 @@ class Runner:
 
     def __post_init__(self) -> None:
         self._unfinished = Unfinished(self.store.folder)
-        self._earlier = Earlier(self.store)
+        self._earlier = Earlier(self.store, (), SHOWN)
 
     def run(self, cells: Iterable[Cell]) -> list[Record]:
         """Evaluate cells and store a record of each; a group that fails is recorded and the run goes on.
@@ -76,7 +76,10 @@ class Runner:
             self._model(cell.identity)
             if cell.source_identity:
                 self._model(cell.source_identity)
-        self._unfinished.remove_finished(finished(self.store.read()).keys())
+        known = self.store.read()
+        self._earlier = Earlier(self.store, known, SHOWN)
+        done = [record.key for record in known if record.status == "ok" and self.store.has_outcomes(record)]
+        self._unfinished.remove_finished(done)
         self.progress.start([(describe(group), group[0].examples) for group in groups])
         written = []
         for group in groups:

@@ -42,7 +42,7 @@ class Group(click.Group):
             click.echo(f"Error: {error}", err=True)
             context.exit(2)
         except KeyboardInterrupt:
-            click.echo("Interrupted. What was finished is kept; the same command continues.", err=True)
+            click.echo("Interrupted.", err=True)
             context.exit(130)
 
 
@@ -59,7 +59,9 @@ def show_progress(style: str, stack: ExitStack) -> Progress:
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Let Ctrl-C, and SIGTERM, which pre-empted jobs get, raise KeyboardInterrupt until the block is left.
+    """Let Ctrl-C, and SIGTERM, which pre-empted jobs get, end work that the same command continues.
+
+    They raise KeyboardInterrupt in the block, and outside SystemExit with code 130.
 
     What is raised while a library written in C calls back into Python (pydantic's serialiser, a finaliser)
     can be dropped there, and the work would go on: so it is raised again every few seconds.
@@ -80,6 +82,9 @@ def terminable() -> Iterator[None]:
     insisting.start()
     try:
         yield
+    except KeyboardInterrupt:
+        click.echo("Interrupted. What was finished is kept; the same command continues.", err=True)
+        sys.exit(130)
     finally:
         left.set()
         asked.set()

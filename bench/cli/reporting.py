@@ -22,10 +22,8 @@ if TYPE_CHECKING:
 @click.option(
     "--format",
     "style",
-    default="markdown",
-    show_default=True,
     type=click.Choice(["markdown", "latex", "csv", "json"]),
-    help="Of printed tables.",
+    help="Of tables that are printed or written as one file; by default markdown.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="File or folder to write instead of printing.")
 @click.option(
@@ -40,7 +38,7 @@ def report(
     table: str | None,
     figure: str | None,
     is_all: bool,
-    style: str,
+    style: str | None,
     out: Path | None,
     check: Path | None,
     html: Path | None,
@@ -62,6 +60,12 @@ def report(
 
     if sum(map(bool, (table, figure, is_all, check, html))) > 1:
         raise click.UsageError("--table, --figure, --all, --check and --html exclude each other")
+    if style and (figure or is_all or check or html):
+        raise click.UsageError("--format is for tables alone: --all writes every format")
+    if out and (check or html):
+        raise click.UsageError(
+            "--out means nothing to --check and --html, which name what they read or write"
+        )
     archive = reporting.open_archive(results)
     if archive.repeated:
         click.echo(f"{archive.repeated} cells are in several folders: the latest record counts", err=True)
@@ -79,7 +83,7 @@ def report(
         ):
             click.echo(path)
     else:
-        _print_tables(archive, table, style, out)
+        _print_tables(archive, table, style or "markdown", out)
 
 
 def _print_tables(archive: Archive, name: str | None, style: str, out: Path | None) -> None:
@@ -106,7 +110,9 @@ def _check(archive: Archive, folder: Path) -> None:
         click.echo(line)
     if lines:
         click.echo(
-            f"{len(lines)} files differ; `bench report RESULTS --all --out {folder}` mends them", err=True
+            f"{len(lines)} files differ; `bench report RESULTS --all --out {folder}` writes what the records "
+            "give, and what no record gives can be removed",
+            err=True,
         )
         sys.exit(1)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 
 from bench.suites.cells import readings
 from bench.suites.protocols import SEVERITY_TABLES
-from bench.suites.request import Request, Sizes, Suite
+from bench.suites.request import Readout, Request, Sizes, Suite
 from reports.cell import Cell, Perturbation
 
 CPU_SIZES = {"fashion_mnist": Sizes(500), "cifar10": Sizes(64), "cifar100": Sizes(64), "imagenet": Sizes(16)}
@@ -15,16 +15,19 @@ GPU_SIZES = Sizes(1000)
 
 
 def _corruptions(suite: str, request: Request) -> Iterator[Cell]:
+    yield from corrupted(suite, request, ("last", "avg"))
+
+
+def corrupted(suite: str, request: Request, readouts: Sequence[Readout]) -> Iterator[Cell]:
+    """Yield the cells of clean images and of those corrupted as wanted, made here or published."""
     examples, wanted = request.sizes.examples, request.corruptions
-    yield from readings(suite, request, examples, None)
+    yield from readings(suite, request, examples, None, readouts=readouts)
     for kind, severity in product(wanted.kinds, wanted.severities):
-        made = corruption(request, kind, severity)
-        if wanted.official_hash is None:
-            yield from readings(suite, request, examples, made)
-        else:
-            official = made.model_copy(update={"backend": "official", "settings": {"severity": severity}})
+        made, data = corruption(request, kind, severity), None
+        if wanted.official_hash is not None:
+            made = made.model_copy(update={"backend": "official", "settings": {"severity": severity}})
             data = wanted.official_hash(kind, severity, examples)
-            yield from readings(suite, request, examples, official, data)
+        yield from readings(suite, request, examples, made, data, readouts=readouts)
 
 
 def corruption(request: Request, kind: str, severity: int) -> Perturbation:

@@ -11,7 +11,7 @@ from itertools import product
 from bench.data import dataset
 from bench.errors import BenchError
 from bench.suites.cells import against, cell_of, readings
-from bench.suites.corruptions import corruption
+from bench.suites.corruptions import corrupted
 from bench.suites.protocols import (
     PIXEL_DEVIATIONS,
     PREDIFY_ATTACKED_ITERATIONS,
@@ -40,10 +40,7 @@ def _projection(suite: str, request: Request) -> Iterator[Cell]:
 
 
 def _corruptions(suite: str, request: Request) -> Iterator[Cell]:
-    wanted = request.corruptions
-    kinds = (corruption(request, *shown) for shown in product(wanted.kinds, wanted.severities))
-    for shown in (None, *kinds):
-        yield from readings(suite, request, request.sizes.examples, shown, readouts=("last",))
+    yield from corrupted(suite, request, ("last",))
 
 
 def _attacks(suite: str, request: Request) -> Iterator[Cell]:

@@ -10,6 +10,7 @@ from bench.cards import fill
 from bench.cli import main
 from bench.errors import BenchError
 from bench.models import from_zoo
+from reports.records import Store
 
 
 @pytest.fixture
@@ -51,6 +52,21 @@ def test_of_several_runs_the_one_on_most_images_counts(results: Path, tmp_path: 
 
     assert done.stdout.startswith("4 accuracies")
     assert [found["n"] for found in content["accuracies"] if found["attack"] is None] == [5]
+
+
+def test_of_several_seeds_the_lowest_counts(results: Path, tmp_path: Path) -> None:
+    """Whatever was run last."""
+    card = tmp_path / "card.json"
+    card.write_text(json.dumps({"sha256": from_zoo("cnn_fmnist").scored.weights}))
+    noted = []
+    for seed in ("2", "1", "3"):
+        sizes = ["--suite", "adversarial", "--examples", "3", "--spsa-examples", "1", "--seed", seed]
+        CliRunner().invoke(main, ["run", "--model", "cnn_fmnist", *sizes, "--results", str(tmp_path / seed)])
+    for seeds in ("1", "12", "312"):
+        fill(card, [record for seed in seeds for record in Store(tmp_path / seed).read()])
+        noted.append(json.loads(card.read_text())["accuracies"])
+
+    assert noted[0] == noted[1] == noted[2]
 
 
 def test_records_of_other_weights_are_refused(results: Path, tmp_path: Path) -> None:

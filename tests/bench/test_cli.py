@@ -198,8 +198,9 @@ def test_an_interruption_that_a_library_drops_comes_again(
         while time.monotonic() < deadline:
             time.sleep(0.01)
 
-    with pytest.raises(KeyboardInterrupt), common.terminable():
+    with pytest.raises(SystemExit) as ended, common.terminable():
         work()
+    assert ended.value.code == 130
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
@@ -245,7 +246,31 @@ def test_failing_cells_give_exit_code_1(tmp_path: Path) -> None:
         (["--model", "cnnf_fmnist", "--examples", "0"], "examples must be at least 1, got 0"),
         (
             ["--model", "cnnf_fmnist", "--suite", "smoke", "--severities", "1"],
-            "the suite smoke shows no corruptions",
+            "the suite smoke does not heed severities: leave that out",
+        ),
+        (
+            ["--model", "cnnf_fmnist", "--suite", "consistency", "--corruptions", "fog", "--severities", "3"],
+            "the suite consistency does not heed kinds of corruptions: leave that out",
+        ),
+        (
+            ["--model", "cnnf_fmnist", "--suite", "clean", "--spsa-examples", "1"],
+            "the suite clean does not heed a number of examples for SPSA",
+        ),
+        (
+            ["--model", "cnnf_fmnist", "--suite", "transfer", "--attack-backend", "advertorch"],
+            "the suite transfer does not heed an attack backend",
+        ),
+        (
+            ["--model", "cnnf_fmnist", "--suite", "restoration", "--corrupted-data", "CIFAR-10-C"],
+            "the suite restoration does not heed published corrupted images",
+        ),
+        (
+            ["--model", f"{__file__}:build", "--dataset", "cifar10", "--checkpoint", "best"],
+            "a checkpoint is for a model of the zoo",
+        ),
+        (
+            ["--model", "robustbench:Standard", "--checkpoint", "best"],
+            "a checkpoint is for a model of the zoo",
         ),
         (["--model", "cnnf_fmnist", "--examples", "10001"], "has 10000 test images, cannot take 10001"),
         (

@@ -92,6 +92,17 @@ def test_a_run_on_published_images(published: Path, tmp_path: Path) -> None:
     assert "published images; mean over severities 2" in done.stdout
 
 
+def test_the_predify_suites_show_published_images(published: Path, tmp_path: Path) -> None:
+    """They share their corruptions with the suite of that name."""
+    options = ["--model", "pcn_cifar", "--iterations", 1, "--suite", "predify-corruptions", "--examples", 2]
+    chosen = ["--corruptions", "fog", "--severities", "2", "--corrupted-data", published]
+    done = call("run", *options, *chosen, "--results", tmp_path / "r")
+    shown = {r.cell.perturbation.backend for r in Store(tmp_path / "r").read() if r.cell.perturbation}
+
+    assert done.exit_code == 0, done.output
+    assert shown == {"official"}
+
+
 @pytest.mark.parametrize(
     ("model", "message"),
     [

@@ -87,6 +87,17 @@ def test_only_the_others_are_shown(runner, cells: Plan) -> None:
     assert told(runner(batch_size=5), cells(9, "clean")) == [[8, 1]]
 
 
+def test_too_few_to_make_a_picture_of_are_shown_again(runner, cells: Plan) -> None:
+    """The picture has the first eight images."""
+    runner("whole").run(cells(19, "clean"))
+    runner().run(cells(7, "clean"))
+    assert told(runner(), cells(19, "clean")) == [[0, 19]]
+
+    pictures = [runner(folder).store for folder in ("whole", "results")]
+    whole, grown = (store.read_example(store.read()[-1]) for store in pictures)
+    assert whole == grown
+
+
 def test_fewer_images_are_evaluated_by_themselves(runner, cells: Plan) -> None:
     """Nothing tells which part of the work was theirs."""
     runner().run(cells(19, "clean"))

@@ -7,7 +7,11 @@ import torch
 from torch import nn
 
 import bench
-from bench import data
+from bench import data, provenance, suites
+from bench.devices import Machine
+from bench.errors import BenchError
+from bench.evaluating import frame_of
+from reports.records import Record
 
 
 def test_nothing_is_computed_in_tf32() -> None:
@@ -24,6 +28,27 @@ def test_nothing_is_computed_in_tf32() -> None:
 
     assert seen[-1] == (False, False)
     assert torch.backends.cudnn.allow_tf32 == before
+
+
+@pytest.mark.parametrize("suite", suites.SUITES)
+def test_rows_tell_their_cells_apart(suite: str, plan) -> None:
+    """By what was done to which images, of which the key is only a hash."""
+    made = provenance.collect(Machine(torch.device("cpu"), 1, torch.float32), "drawn")
+    records = [
+        Record(key=cell.key, label="m", cell=cell, status="ok", n=2, correct=1, seconds=0.0, provenance=made)
+        for cell in plan(suite)
+    ]
+    frame = frame_of(records)
+
+    assert len(frame) == len(records)
+    assert not frame.drop(columns="key").duplicated().any()
+
+
+@pytest.mark.parametrize("size", [0, -5])
+def test_a_batch_is_not_empty(size: int) -> None:
+    """It is no cell that failed."""
+    with pytest.raises(BenchError, match=f"batch size must be at least 1, got {size}"):
+        bench.evaluate("cnn_fmnist", suite="clean", examples=2, batch_size=size)
 
 
 def test_images_are_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:

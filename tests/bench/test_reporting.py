@@ -107,6 +107,9 @@ def test_several_folders(results: Path, tmp_path: Path) -> None:
         (["--figure", "consistency"], "--figure needs --out"),
         (["--all"], "--all needs --out"),
         (["--all", "--table", "matrix"], "exclude each other"),
+        (["--all", "--out", "x", "--format", "csv"], "--format is for tables alone"),
+        (["--html", "x.html", "--out", "x"], "--out means nothing to --check and --html"),
+        (["--check", "x", "--out", "x"], "--out means nothing to --check and --html"),
     ],
 )
 def test_what_does_not_fit_is_one_line(results: Path, arguments: list[str], message: str) -> None:
