@@ -37,8 +37,9 @@ class APGD:
         steps: Gradient steps of a climb, at least 1.
         restarts: Independent climbs, for each target class.
         targets: Other classes aimed at under "dlr_targeted", from the likeliest; 1 for the other losses.
-        early_stop: An example rests as soon as it fools the classifier that is attacked. Otherwise it climbs
-            on, and keeps of the images that fool, or of all if none does, the one with the highest margin.
+        early_stop: An example rests as soon as it fools the classifier that is attacked. Otherwise it makes
+            every climb to its end; each gives the image of highest loss, and of these one that fools counts
+            before one that does not, then the one with the highest margin.
     """
 
     threat: ThreatModel
@@ -94,7 +95,7 @@ class APGD:
         climb = _Climb.begin(images, labels, targets, start, 2 * self.threat.epsilon)
         checkpoints, last = checkpoints_of(self.steps), 0
         for step in range(self.steps + 1):
-            logits = climb.look(classifier, self._value)
+            logits = climb.look(classifier, self._value, is_last=step == self.steps)
             if self.early_stop:
                 is_fooled = losses.is_fooled(logits, climb.labels)
                 found[climb.rows[is_fooled]] = climb.current[is_fooled]
@@ -170,13 +171,18 @@ class _Climb:
         self,
         classifier: Classifier,
         value: Callable[[losses.Logits, Labels, Labels], Float[Tensor, " n"]],
+        is_last: bool,
     ) -> losses.Logits:
-        """Evaluate loss and gradient at the current images and remember the best; return the logits."""
-        with torch.enable_grad():
-            leaf = self.current.detach().requires_grad_()
+        """Evaluate the loss at the current images and remember the best; return the logits.
+
+        Where the climb goes on the gradient is taken too, as 0 where it is NaN.
+        """
+        with torch.set_grad_enabled(not is_last):
+            leaf = self.current.detach().requires_grad_(not is_last)
             logits = classifier(leaf)
             loss = value(logits, self.labels, self.targets)
-            self.gradient = torch.autograd.grad(loss.sum(), leaf)[0]
+            if not is_last:
+                self.gradient = torch.autograd.grad(loss.sum(), leaf)[0].nan_to_num(nan=0.0)
         loss = loss.detach()
         self.rises += loss > self.loss
         self.loss = loss

@@ -90,12 +90,12 @@ def cross_entropy(classifier: Classifier, images: Images, labels: Labels) -> Flo
 
 
 def loss_gradient(classifier: Classifier, labels: Labels) -> Callable[[Images], Images]:
-    """Return the function from images to the exact gradient of their cross-entropy."""
+    """Return the function from images to the exact gradient of their cross-entropy, 0 where it is NaN."""
 
     def gradient(images: Images) -> Images:
         images = images.detach().requires_grad_()
         loss = cross_entropy(classifier, images, labels).sum()
-        return torch.autograd.grad(loss, images)[0]
+        return torch.autograd.grad(loss, images)[0].nan_to_num(nan=0.0)
 
     return gradient
 

@@ -65,9 +65,11 @@ class Switch(NamedTuple):
     """What an AdaPool remembers: its latent variable z_P and the signal that last came down."""
 
     size: tuple[int, int]
-    argmax: Int[Tensor, "n c h w"]
-    argmin: Int[Tensor, "n c h w"] | None
-    signal: Float[Tensor, "n c h w"] | None
+    places: Int[Tensor, "n c i j"]
+    """The pixels that the values came from."""
+    signs: Float[Tensor, "n c i j"] | None
+    """1 where a maximum was taken, -1 where a minimum was; None for maxima everywhere."""
+    signal: Float[Tensor, "n c i j"] | None
 
 
 def step_towards(
@@ -88,8 +90,24 @@ def instance_rms_norm(feature: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h
 
 def _inverse_rms(feature: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c 1 1"]:
     precision = torch.promote_types(feature.dtype, torch.float32)
-    mean_square = feature.square().mean((2, 3), keepdim=True, dtype=precision)
+    # Not mean(): its gradient is spread over all pixels in another memory layout than the feature's.
+    mean_square = feature.square().sum((2, 3), keepdim=True, dtype=precision) / feature[0, 0].numel()
     return torch.rsqrt(mean_square + RMS_EPSILON).to(feature.dtype)
+
+
+def with_layout(feature: Float[Tensor, "n c h w"]) -> tuple[torch.memory_format, Float[Tensor, "n c h w"]]:
+    """Return the memory layout of a feature, and the feature, whose gradient will come back in it.
+
+    For where features are flattened: their gradients come back channels first, and what computes in two
+    layouts at once takes ten times as long.
+    """
+    layouts = (torch.contiguous_format, torch.channels_last)
+    layout = next((found for found in layouts if feature.is_contiguous(memory_format=found)), layouts[0])
+    # A compiler chooses layouts by itself.
+    if feature.requires_grad and not torch.compiler.is_compiling():
+        feature = feature.view_as(feature)
+        feature.register_hook(lambda gradient: gradient.contiguous(memory_format=layout))
+    return layout, feature
 
 
 class InstanceRMSNorm(nn.Module):
@@ -198,24 +216,22 @@ class AdaPool(nn.Module):
     ) -> tuple[Float[Tensor, "n c i j"], Switch]:
         """Pool, remembering where the values came from."""
         size = (feature.shape[2], feature.shape[3])
-        maximum, argmax = F.max_pool2d(feature, 2, return_indices=True)
         if switch is None or switch.signal is None:
-            return maximum, Switch(size, argmax, None, None)
-        negated_minimum, argmin = F.max_pool2d(-feature, 2, return_indices=True)
-        pooled = maximum * _is_positive(switch.signal) - negated_minimum * _is_positive(-switch.signal)
-        return pooled, Switch(size, argmax, argmin, switch.signal)
+            maximum, places = F.max_pool2d(feature, 2, return_indices=True)
+            return maximum, Switch(size, places, None, None)
+        signs = switch.signal.detach().sign()
+        wide = F.interpolate(signs, scale_factor=2)
+        # An odd size has a last row that is not pooled.
+        wide = F.pad(wide, (0, size[1] - wide.shape[3], 0, size[0] - wide.shape[2]))
+        turned, places = F.max_pool2d(feature * wide, 2, return_indices=True)
+        return turned * signs, Switch(size, places, signs, switch.signal)
 
     def down(
         self, signal: Float[Tensor, "n c i j"], switch: Switch
     ) -> tuple[Float[Tensor, "n c h w"], Switch]:
         """Send the signal back to the pixels that were pooled."""
-        if switch.argmin is None or switch.signal is None:
-            unpooled = F.max_unpool2d(signal, switch.argmax, (2, 2), output_size=switch.size)
-        else:
-            to_maximum = signal * _is_positive(switch.signal)
-            to_minimum = signal * _is_positive(-switch.signal)
-            unpooled = F.max_unpool2d(to_maximum, switch.argmax, (2, 2), output_size=switch.size)
-            unpooled = unpooled + F.max_unpool2d(to_minimum, switch.argmin, (2, 2), output_size=switch.size)
+        returned = signal if switch.signs is None else signal * switch.signs.abs()
+        unpooled = F.max_unpool2d(returned, switch.places, (2, 2), output_size=switch.size)
         return unpooled, switch._replace(signal=signal)
 
 

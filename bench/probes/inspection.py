@@ -10,11 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from attacks import PGD, Draws, ThreatModel
+from attacks import PGD, Draws, ThreatModel, losses
 from bench.identity import state_hash
 from bench.probes.observation import Images, Observation, Walker
 from zoo.feedback import Readout
@@ -49,7 +48,7 @@ def gradients(
 
     logits = model.unroll(perturbed, iterations)
     predicted = readout.of(logits).argmax(1)
-    slope = _gradient(lambda x: F.cross_entropy(answer(x), predicted, reduction="none"), perturbed)
+    slope = _gradient(lambda x: losses.cross_entropy(answer(x), predicted), perturbed)
     rows = slope.flatten(1)
     measures = {
         "zero_gradient": (rows == 0).all(1),

@@ -16,6 +16,7 @@ from zoo.layers import (
     TiedConv2d,
     TiedLinear,
     instance_rms_norm,
+    with_layout,
 )
 
 
@@ -74,20 +75,21 @@ class LinearHead(nn.Module):
 
     def up(self, feature: Tensor, state: tuple[Any, ...] | None) -> tuple[Tensor, tuple[Any, ...]]:
         """Carry the feature up to the logits."""
+        layout, feature = with_layout(feature)
         shape, gates = feature.shape[1:], list(state[1]) if state else [None] * (len(self.linears) - 1)
         feature = feature.flatten(1)
         for i, linear in enumerate(self.linears[:-1]):
             feature, gates[i] = self.relu.up(linear(feature), gates[i])
-        return self.linears[-1](feature), (shape, gates)
+        return self.linears[-1](feature), (shape, gates, layout)
 
     def down(self, signal: Tensor, state: tuple[Any, ...]) -> tuple[Tensor, tuple[Any, ...]]:
         """Carry the logits down."""
-        shape, gates = state[0], list(state[1])
+        shape, gates, layout = state[0], list(state[1]), state[2]
         signal = self._transpose(-1, signal)
         for i in reversed(range(len(gates))):
             signal, gates[i] = self.relu.down(signal, gates[i])
             signal = self._transpose(i, signal)
-        return signal.unflatten(1, shape), (shape, gates)
+        return signal.unflatten(1, shape).contiguous(memory_format=layout), (shape, gates, layout)
 
     def _transpose(self, index: int, signal: Tensor) -> Tensor:
         linear = self.linears[index]
