@@ -36,6 +36,28 @@ class Claims:
 
 Published = Mapping[str, Claims]
 """Model -> what its authors say."""
+MEMORY = 2**28
+"""Bytes of outcomes that an archive keeps: those of some 4,000 records of 1,000 images."""
+
+
+class _Memory:
+    """Outcomes in memory: tables and figures go through the same ones again and again.
+
+    Once it is full, those that came first stay: who goes through all finds at least these again.
+    """
+
+    def __init__(self) -> None:
+        self._frames: dict[str, pd.DataFrame] = {}
+        self._size = 0
+
+    def get(self, key: str) -> pd.DataFrame | None:
+        return self._frames.get(key)
+
+    def keep(self, key: str, frame: pd.DataFrame) -> None:
+        size = int(frame.memory_usage().sum())
+        if self._size + size <= MEMORY:
+            self._frames[key] = frame
+            self._size += size
 
 
 @dataclass(frozen=True)
@@ -55,6 +77,7 @@ class Archive:
     published: Published = field(default_factory=dict)
     repeated: int = 0
     partners: Mapping[str, str] = field(default_factory=dict)
+    _memory: _Memory = field(default_factory=_Memory, init=False, repr=False, compare=False)
 
     @classmethod
     def of(
@@ -96,10 +119,17 @@ class Archive:
         return list(self.records)
 
     def read_outcomes(self, record: Record) -> pd.DataFrame:
-        """Return the per-example outcomes of a record (`reports.records.Store.read_outcomes`)."""
+        """Return the per-example outcomes of a record (`reports.records.Store.read_outcomes`).
+
+        Whoever asks again gets the same values from memory, which must not be changed.
+        """
         if record.key not in self.stores:
             raise RecordError(f"the outcomes of {record.label} are in no folder")
-        return self.stores[record.key].read_outcomes(record)
+        frame = self._memory.get(record.key)
+        if frame is None:
+            frame = self.stores[record.key].read_outcomes(record)
+            self._memory.keep(record.key, frame)
+        return frame.copy(deep=False)
 
 
 def _precedence(record: Record) -> tuple[bool, str]:

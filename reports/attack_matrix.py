@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reports.archive import Archive
-from reports.attacks_run import TARGETS, attack_name, attacked, is_attacked, latest, untouched
+from reports.attacks_run import TARGETS, attack_name, attacked, is_attacked, untouched
 from reports.cnnf_paper import budget_notes
 from reports.figures import Figure, Panel, Series, percent_at
 from reports.metrics import Accuracy, lowest
 from reports.records import Record
+from reports.series import largest
 from reports.subjects import failures, labels_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
 from reports.values import Points, Value
@@ -39,7 +40,7 @@ def attack_matrix(records: Sequence[Record], archive: Archive) -> list[Table]:
         found = [accuracy_under(own, attack) for attack in attacks]
         minimum = lowest(found)
         worst = worst_case([*own, *(r for r in clean if subject(r) == row)], archive)
-        shown = latest([record for record in clean if subject(record) == row])
+        shown = largest(record for record in clean if subject(record) == row)
         first = Accuracy(shown.correct, shown.n) if shown else None
         lines.append(Row(labels[row], (first, *found, minimum, worst, _flattery(minimum, worst))))
         flattered += _remark(labels[row], minimum, worst)
@@ -98,7 +99,7 @@ def attack_map(records: Sequence[Record], archive: Archive) -> list[Figure]:
 
 def accuracy_under(records: Sequence[Record], attack: Attack) -> Accuracy | None:
     """Return what an answer keeps under an attack, None if it was not run."""
-    found = latest([r for r in records if is_attacked(r.cell) and _attack(r) == attack])
+    found = largest(r for r in records if is_attacked(r.cell) and _attack(r) == attack)
     return Accuracy(found.correct, found.n) if found else None
 
 

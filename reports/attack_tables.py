@@ -9,6 +9,7 @@ from reports.attacks_run import attacked
 from reports.cell import Cell, Identity, Setting
 from reports.metrics import Accuracy
 from reports.records import Record, Store
+from reports.series import largest
 from reports.subjects import Subject, failures, labels_of, names_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
 from reports.verdict.evidence import threat_of
@@ -84,7 +85,7 @@ def _member_name(member: dict[str, Setting], judge: str) -> str:
 
 
 def _cascade_of(records: Iterable[Record], answer: Subject) -> Record | None:
-    """Return the cascade on a scored answer: as it was last defined, with most examples, then the latest."""
+    """Return the cascade on a scored answer: as it was last defined, the largest."""
     own = [
         record
         for record in records
@@ -92,7 +93,7 @@ def _cascade_of(records: Iterable[Record], answer: Subject) -> Record | None:
     ]
     latest = max(own, key=lambda record: record.provenance.finished_at, default=None)
     alike = [record for record in own if latest and record.cell.perturbation == latest.cell.perturbation]
-    return max(alike, key=lambda record: (record.n, record.provenance.finished_at), default=None)
+    return largest(alike)
 
 
 def _place(name: str, columns: Sequence[Subject], records: Sequence[Record]) -> float:
@@ -141,9 +142,8 @@ def _hidden_notes(label: str, cell: Cell, outcomes: pd.DataFrame) -> list[str]:
 
 
 def _pick(records: Sequence[Record], answer: Subject, source: Identity | None) -> Accuracy | None:
-    own = [r for r in records if subject(r) == answer and r.cell.source_identity == source]
-    best = max(own, key=lambda record: (record.n, record.provenance.finished_at), default=None)
-    return None if best is None else Accuracy(best.correct, best.n)
+    found = largest(r for r in records if subject(r) == answer and r.cell.source_identity == source)
+    return Accuracy(found.correct, found.n) if found else None
 
 
 def _threat(records: Sequence[Record]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from reports.cell import Cell, Perturbation
 from reports.records import Record
@@ -30,13 +30,3 @@ def attacked(records: Iterable[Record]) -> list[Record]:
 def untouched(records: Iterable[Record]) -> list[Record]:
     """Return the finished records of clean images."""
     return [r for r in records if r.status == "ok" and r.cell.perturbation is None and r.cell.probe is None]
-
-
-def latest(records: Sequence[Record]) -> Record | None:
-    """Return the record with most examples, then whose attacker knew the iterations, then the latest."""
-
-    def rank(record: Record) -> tuple[int, bool, str]:
-        cell = record.cell
-        return (record.n, cell.attack_iterations == cell.iterations, record.provenance.finished_at)
-
-    return max(records, key=rank, default=None)

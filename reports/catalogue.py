@@ -18,7 +18,7 @@ from reports.corruption_table import corruption_tables
 from reports.epsilon_curves import epsilon_figures, epsilon_table, iteration_figures, target_figures
 from reports.failed import failed_cells
 from reports.feedback import feedback_figures, feedback_tables
-from reports.figures import Figure
+from reports.figures import Figure, filled
 from reports.predify_views import (
     attack_figures,
     corruption_curves,
@@ -62,6 +62,13 @@ class Kind(Generic[Made]):
         return self.make(records, archive)
 
 
+class _FigureKind(Kind[Figure]):
+    """A figure; of what has no points nothing is drawn."""
+
+    def of(self, records: Sequence[Record], archive: Archive | Store) -> list[Figure]:
+        return [figure for found in self.make(records, archive) if (figure := filled(found))]
+
+
 class _TableKind(Kind[Table]):
     """A table; that of a suite is shown even if every cell has failed."""
 
@@ -92,19 +99,23 @@ TABLES: dict[str, Kind[Table]] = {
 }
 """Name -> table. The first that shows a suite is what `bench report` prints of it."""
 FIGURES: dict[str, Kind[Figure]] = {
-    "matrix": Kind("every attack against every answer", ATTACKS, attack_map),
-    "feedback": Kind("what feedback buys, in points", FEEDBACK, feedback_figures, PAIRED),
-    "epsilons": Kind("accuracy against epsilon, a line a model", ("epsilons",), epsilon_figures),
-    "targets": Kind("the same by what the attacker differentiates", ("epsilons",), target_figures),
-    "iterations": Kind("accuracy against test iterations", ("epsilons",), iteration_figures),
-    "corruptions": Kind("accuracy by corruption, bars", ("corruptions",), corruption_bars),
-    "severities": Kind("19 panels over severity", ("corruptions",), severity_curves),
-    "corruption-iterations": Kind("19 panels over iterations", ("corruptions",), iteration_curves),
-    "consistency": Kind("CNN-F's self-consistency by iteration", ("consistency",), consistency_figures),
-    "predify-noise": Kind("accuracy under noise by iteration", PREDIFY, noise_figures),
-    "predify-corruptions": Kind("corruption error relative to iteration 0", PREDIFY, corruption_curves),
-    "predify-attacks": Kind("success of the targeted BIM by iteration", PREDIFY, attack_figures),
-    "predify-projection": Kind("distance of noisy representations", PREDIFY, projection_figures),
+    "matrix": _FigureKind("every attack against every answer", ATTACKS, attack_map),
+    "feedback": _FigureKind("what feedback buys, in points", FEEDBACK, feedback_figures, PAIRED),
+    "epsilons": _FigureKind("accuracy against epsilon, a line a model", ("epsilons",), epsilon_figures),
+    "targets": _FigureKind("the same by what the attacker differentiates", ("epsilons",), target_figures),
+    "iterations": _FigureKind("accuracy against test iterations", ("epsilons",), iteration_figures),
+    "corruptions": _FigureKind("accuracy by corruption, bars", ("corruptions",), corruption_bars),
+    "severities": _FigureKind("19 panels over severity", ("corruptions",), severity_curves),
+    "corruption-iterations": _FigureKind("19 panels over iterations", ("corruptions",), iteration_curves),
+    "consistency": _FigureKind(
+        "CNN-F's self-consistency by iteration", ("consistency",), consistency_figures
+    ),
+    "predify-noise": _FigureKind("accuracy under noise by iteration", PREDIFY, noise_figures),
+    "predify-corruptions": _FigureKind(
+        "corruption error relative to iteration 0", PREDIFY, corruption_curves
+    ),
+    "predify-attacks": _FigureKind("success of the targeted BIM by iteration", PREDIFY, attack_figures),
+    "predify-projection": _FigureKind("distance of noisy representations", PREDIFY, projection_figures),
 }
 """Name -> figure."""
 

@@ -7,13 +7,14 @@ examples that survive every attack, which is the number that counts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from reports.archive import Outcomes
 from reports.cell import Cell
 from reports.metrics import Accuracy, lowest
 from reports.records import Record
+from reports.series import largest
 from reports.subjects import Subject, failures, labels_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
 from reports.verdict import doubted, marked, short_form, verdict_of
@@ -65,15 +66,18 @@ MORE_COLUMNS: dict[str, Query] = {
 def adversarial_tables(records: Sequence[Record], store: Outcomes) -> list[Table]:
     """Return the paper's table and ours from records of one suite, dataset and seed.
 
-    Attacks of different backends are never mixed. Where several records fill one place, that with most
-    examples counts, then the latest.
+    Attacks of different backends are never mixed. Where several records fill one place, the largest counts
+    (`reports.series`).
     """
+    return [table for remark, own in by_backend(records) for table in _tables_of(own, remark, store)]
+
+
+def by_backend(records: Sequence[Record]) -> Iterator[tuple[str, list[Record]]]:
+    """Yield the attacks of each backend, ours first, with all clean images, under a remark for titles."""
     backends = {r.cell.perturbation.backend for r in records if r.cell.perturbation} or {"native"}
-    tables = []
     for backend in sorted(backends, key=lambda backend: (backend != "native", backend)):
         own = [r for r in records if r.cell.perturbation is None or r.cell.perturbation.backend == backend]
-        tables += _tables_of(own, "" if backend == "native" else f", attacks by {backend}", store)
-    return tables
+        yield "" if backend == "native" else f", attacks by {backend}", own
 
 
 def _tables_of(records: Sequence[Record], remark: str, store: Outcomes) -> list[Table]:
@@ -135,15 +139,9 @@ def _table(
 
 
 def pick(records: Iterable[Record], query: Query, doubts: frozenset[str] = frozenset()) -> Accuracy | None:
-    """Return the accuracy that answers a query: of several with most examples, then the latest."""
-    found = [record for record in records if query(record.cell)]
-    if not found:
-        return None
-    return marked(_best(found), doubts)
-
-
-def _best(records: Iterable[Record]) -> Record:
-    return max(records, key=lambda record: (record.n, record.provenance.finished_at))
+    """Return the accuracy that answers a query, that of the largest record."""
+    found = largest(record for record in records if query(record.cell))
+    return marked(found, doubts) if found else None
 
 
 def _masking_notes(label: str, records: list[Record], store: Outcomes) -> list[str]:
@@ -154,10 +152,11 @@ def _masking_notes(label: str, records: list[Record], store: Outcomes) -> list[s
     notes = []
     for kind in ("PGD", "SPSA"):
         queries = [PAPER_COLUMNS[f"{kind} ({target})"] for target in ("first", "e2e")]
-        found = [[r for r in records if query(r.cell) and r.outcomes is not None] for query in queries]
-        if not all(found):
+        found = [largest(r for r in records if query(r.cell) and r.outcomes is not None) for query in queries]
+        judged = [hits(store.read_outcomes(record)) for record in found if record]
+        if len(judged) < len(queries):
             continue
-        first, e2e = (hits(store.read_outcomes(_best(own))) for own in found)
+        first, e2e = judged
         test = Paired.of(e2e, first)
         if test.only_second > test.only_first:
             p = test.p_value

@@ -13,6 +13,7 @@ from reports.archive import Outcomes
 from reports.attacks_run import attack_name
 from reports.figures import Figure, Panel, Point, Series, mean_at, percent_at
 from reports.records import Record
+from reports.series import Rank, rank
 from reports.subjects import failures, names_of, provenance
 from reports.tables import Column, Row, Table
 from reports.values import Mean, Share, Value
@@ -85,21 +86,18 @@ def consistency_figures(records: Sequence[Record], archive: Outcomes) -> list[Fi
 
 
 def _by_model(records: Sequence[Record]) -> dict[str, dict[str, Steps]]:
-    """Return model -> images -> iterations -> record, clean images first."""
+    """Return model -> images -> iterations -> the largest record, clean images first."""
     found: dict[str, dict[str, Steps]] = defaultdict(lambda: defaultdict(dict))
     ok = [r for r in records if r.status == "ok" and r.cell.probe == "consistency"]
     names = names_of(record.cell.identity for record in ok)
     for record in sorted(ok, key=_order):
-        cell = record.cell
-        steps = found[names[cell.identity]][_images(record)]
-        if cell.iterations not in steps or steps[cell.iterations].n < record.n:
-            steps[cell.iterations] = record
+        found[names[record.cell.identity]][_images(record)][record.cell.iterations] = record
     return found
 
 
-def _order(record: Record) -> tuple[str, int, str]:
+def _order(record: Record) -> tuple[str, int, str, Rank]:
     done = record.cell.perturbation
-    return (record.cell.model, ORDER.index(done.kind if done else None), _images(record))
+    return (record.cell.model, ORDER.index(done.kind if done else None), _images(record), rank(record))
 
 
 def _images(record: Record) -> str:

@@ -10,6 +10,7 @@ from reports.corruption_table import Hits, alike, clean_accuracy, hits_by_kind, 
 from reports.figures import Figure, Panel, Point, Series, percent_at
 from reports.metrics import ALEXNET_ERRORS, Accuracy
 from reports.records import Record
+from reports.series import rank
 from reports.subjects import Subject, labels_of, names_of, provenance, subject, subjects
 
 Found = dict[tuple[str, int, int], Record]
@@ -94,8 +95,7 @@ def _panels(
     for model, name in names_of(r.cell.identity for r in ok).items():
         own = [r for r in ok if r.cell.identity == model]
         found: Found = {}
-        # Of several records of one place that with most examples counts, then the latest.
-        for record in sorted(own, key=lambda r: (r.n, r.provenance.finished_at)):
+        for record in sorted(own, key=rank):
             if (done := record.cell.perturbation) is not None:
                 found[done.name, int(done.settings["severity"]), record.cell.iterations] = record
         kinds = _ordered({kind for kind, _, _ in found})

@@ -14,6 +14,7 @@ from reports.metrics import (
     relative_mean_corruption_error,
 )
 from reports.records import Record
+from reports.series import largest, rank
 from reports.subjects import failures, labels_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
 from reports.worst_case import hits
@@ -60,10 +61,10 @@ def _row_kinds(shown: Set[str]) -> dict[str, list[str]]:
 def hits_by_kind(records: Sequence[Record], store: Outcomes) -> Hits:
     """Return the hits on corrupted images in records of one answer.
 
-    Of several records of one severity that with most examples counts, then the latest.
+    Of several records of one severity the largest counts.
     """
     best: dict[str, dict[Shown, Record]] = {}
-    for record in sorted(records, key=lambda record: (record.n, record.provenance.finished_at)):
+    for record in sorted(records, key=rank):
         if (done := record.cell.perturbation) is not None and done.kind == "corruption":
             best.setdefault(done.name, {})[int(done.settings["severity"]), done.backend] = record
     return {
@@ -122,10 +123,9 @@ def omissions(labels: Sequence[str], found: Sequence[Hits]) -> list[str]:
 
 
 def clean_accuracy(records: Sequence[Record]) -> Accuracy | None:
-    """Return the accuracy on clean images, of several records that with most."""
-    clean = [record for record in records if record.cell.perturbation is None]
-    best = max(clean, key=lambda record: record.n, default=None)
-    return None if best is None else Accuracy(best.correct, best.n)
+    """Return the accuracy on clean images, that of the largest record."""
+    found = largest(record for record in records if record.cell.perturbation is None)
+    return Accuracy(found.correct, found.n) if found else None
 
 
 def mean_over(outcomes: Hits, kinds: Sequence[str]) -> MeanAccuracy | None:

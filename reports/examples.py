@@ -40,5 +40,7 @@ def _title(cell: Cell) -> str:
         return f"{cell.dataset}: clean"
     if done.kind == "corruption":
         return f"{cell.dataset}: {done.name.replace('_', ' ')}, severity {done.settings['severity']}"
+    if done.kind == "noise":
+        return f"{cell.dataset}: noise, sigma {done.settings['sigma']:.3g}"
     radius = f"epsilon {done.settings['epsilon']:.3g}"
     return f"{cell.dataset}: {attack_name(done)} ({cell.attack_target}) on {cell.source}, {radius}"

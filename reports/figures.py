@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -89,6 +89,16 @@ def mean_at(x: float | str, value: Mean) -> Point:
     """Return a mean as a point."""
     low, high = value.interval or (value.mean, value.mean)
     return Point(x, value.mean, low, high, value.n)
+
+
+def filled(figure: Figure) -> Figure | None:
+    """Return a figure without empty series and panels, None if nothing is left."""
+    kept = (
+        Panel(panel.title, tuple(series for series in panel.series if series.points))
+        for panel in figure.panels
+    )
+    panels = tuple(panel for panel in kept if panel.series)
+    return replace(figure, panels=panels) if panels else None
 
 
 def as_data(figure: Figure) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -48,6 +48,19 @@ def remove_leftovers(folder: Path) -> None:
     Raises:
         OSError: If one cannot be removed.
     """
-    for path in folder.rglob(".*.tmp"):
+    _remove(folder.rglob(".*.tmp"))
+
+
+def remove_leftovers_of(path: Path) -> None:
+    """Remove the temporary files that killed processes left of one file, to which nobody else is writing.
+
+    Raises:
+        OSError: If one cannot be removed.
+    """
+    _remove(path.parent.glob(f".{path.name}.*.tmp"))
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
         if re.fullmatch(r"\..+\.\d+\.tmp", path.name):
             path.unlink(missing_ok=True)

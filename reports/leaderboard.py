@@ -9,6 +9,7 @@ from reports.archive import Archive
 from reports.attacks_run import is_attacked
 from reports.metrics import Accuracy
 from reports.records import Record
+from reports.series import largest
 from reports.subjects import Subject, labels_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
 from reports.values import Doubted, Remark
@@ -77,13 +78,13 @@ def standings(archive: Archive) -> list[Standing]:
 def leaderboard(records: Sequence[Record], archive: Archive) -> list[Table]:
     """Return the leaderboard of the dataset that records are of.
 
-    It is shown once, with the first suite of `SUITES`. Its answers and threat models are those of these
-    suites; what stands is counted over all records.
+    It is shown once, with the first suite of `SUITES`, version and seed. Its answers and threat models are
+    those of these suites; what stands is counted over all records.
     """
     dataset = records[0].cell.dataset
     on_dataset = [r for r in archive.records if r.cell.dataset == dataset and r.status == "ok"]
     entered = [r for r in on_dataset if r.cell.suite in SUITES and is_attacked(r.cell)]
-    if not entered or records[0].cell.suite != min(record.cell.suite for record in entered):
+    if not entered or _run(records[0]) != min(map(_run, entered)):
         return []
     answers, threats = set(subjects(entered)), {threat_of(record.cell) for record in entered}
     shown = [
@@ -134,6 +135,10 @@ def model_info(standing: Standing) -> dict[str, str | int | bool | None]:
     }
 
 
+def _run(record: Record) -> tuple[str, int, int]:
+    return record.cell.suite, record.cell.suite_version, record.cell.seed
+
+
 def _standing(row: Subject, label: str, records: Sequence[Record], archive: Archive) -> Standing | None:
     evidence = Evidence.of(records, archive)
     if evidence.threat is None:
@@ -150,8 +155,8 @@ def _standing(row: Subject, label: str, records: Sequence[Record], archive: Arch
         label=label,
         dataset=records[0].cell.dataset,
         threat=evidence.threat,
-        clean=_largest(r for r in records if r.cell.perturbation is None and r.cell.probe is None),
-        autoattack=_largest(automatic),
+        clean=_accuracy(r for r in records if r.cell.perturbation is None and r.cell.probe is None),
+        autoattack=_accuracy(automatic),
         best_known=Accuracy(sum(stands[example] for example in scored), len(scored)),
         is_cascaded=any(map(_is_cascade, within)),
         failed=tuple(name for name, status in findings.items() if status == "FAIL"),
@@ -201,9 +206,9 @@ def _values(standing: Standing) -> tuple[Accuracy | Remark | None, ...]:
     )
 
 
-def _largest(records: Iterable[Record]) -> Accuracy | None:
-    best = max(records, key=lambda record: (record.n, record.provenance.finished_at), default=None)
-    return Accuracy(best.correct, best.n) if best else None
+def _accuracy(records: Iterable[Record]) -> Accuracy | None:
+    found = largest(records)
+    return Accuracy(found.correct, found.n) if found else None
 
 
 def _percent(accuracy: Accuracy | None) -> str | None:

@@ -18,6 +18,7 @@ from reports.corruption_table import Hits, alike, hits_by_kind, omissions, share
 from reports.metrics import Accuracy
 from reports.records import Record
 from reports.resampling import ratio
+from reports.series import rank
 from reports.subjects import names_of
 from reports.values import Mean, Points, Share
 
@@ -77,7 +78,7 @@ class _Model:
 
     def tables(self, query: Callable[[Record], bool]) -> Tables:
         """Return the outcomes that a query finds, by iteration, over the examples that all of them have."""
-        found = {r.cell.iterations: r for r in sorted(self.records, key=lambda r: r.n) if query(r)}
+        found = {r.cell.iterations: r for r in sorted(self.records, key=rank) if query(r)}
         tables = {k: self.archive.read_outcomes(found[k]).set_index("example") for k in sorted(found)}
         if not tables:
             return {}

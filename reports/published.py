@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from reports.archive import Archive, Claims
-from reports.cnnf_paper import PAPER_COLUMNS, budget_notes, column_of, pick
+from reports.cnnf_paper import PAPER_COLUMNS, budget_notes, by_backend, column_of, pick
 from reports.metrics import Accuracy, lowest
 from reports.records import Record
 from reports.subjects import Subject, failures, labels_of, provenance, subject, subjects
@@ -29,8 +29,17 @@ SPSA_IMAGES = 640
 def beside_published(records: Sequence[Record], archive: Archive) -> list[Table]:
     """Return three rows per answer: measured, published, and their difference in points.
 
-    A difference is marked where each number lies outside the 95 % interval of the other.
+    A difference is marked where each number lies outside the 95 % interval of the other. Attacks of each
+    backend have a table of their own.
     """
+    return [
+        table
+        for remark, own in by_backend(records)
+        for table in _beside_published(own, f"{remark}, beside the published numbers", archive)
+    ]
+
+
+def _beside_published(records: Sequence[Record], remark: str, archive: Archive) -> list[Table]:
     ok = [record for record in records if record.status == "ok"]
     published = archive.published
     rows = [
@@ -61,7 +70,7 @@ def beside_published(records: Sequence[Record], archive: Archive) -> list[Table]
         *failures(records),
         *budget_notes(own),
     )
-    title = f"{cell.suite} on {cell.dataset}, beside the published numbers"
+    title = f"{cell.suite} on {cell.dataset}{remark}"
     return [Table(title, columns, tuple(lines), notes, tuple(provenance(own)))]
 
 

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from pydantic import Field, ValidationError
 
 from reports.cell import Cell, Frozen
-from reports.files import replace_bytes
+from reports.files import remove_leftovers, remove_leftovers_of, replace_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,7 +145,7 @@ class Store:
 
     @contextmanager
     def run_lock(self, timeout: float) -> Iterator[None]:
-        """Keep other runs off the folder.
+        """Keep other runs off the folder, and remove what killed ones have left half written.
 
         Raises:
             TimeoutError: If another run still holds it after `timeout` seconds.
@@ -160,6 +160,7 @@ class Store:
         except OSError as error:
             raise RecordError(f"cannot write results to {self.folder}: {error.strerror or error}") from error
         try:
+            self._tidy()
             yield
         finally:
             lock.release()
@@ -218,14 +219,28 @@ class Store:
     def _outcomes_path(self, key: str) -> Path:
         return self.folder / "outcomes" / f"{key}.parquet"
 
+    def _tidy(self) -> None:
+        """Remove temporary files; in the folder itself, where others write too, only those of the records."""
+        try:
+            remove_leftovers_of(self.file)
+            for room in ("outcomes", "examples"):
+                remove_leftovers(self.folder / room)
+        except OSError as error:
+            raise RecordError(f"cannot write results to {self.folder}: {error.strerror or error}") from error
+
+    def _is_whole(self) -> bool:
+        """Return whether the last line has its end; only that is read, for the file may be long."""
+        with self.file.open("rb") as file:
+            if file.seek(0, os.SEEK_END) == 0:
+                return True
+            file.seek(-1, os.SEEK_END)
+            return file.read() == b"\n"
+
     def _repair(self) -> None:
         """Move a line that a killed process left unfinished to a file of its own."""
-        if not self.file.exists():
+        if not self.file.exists() or self._is_whole():
             return
-        content = self.file.read_bytes()
-        whole, _, cut_off = content.rpartition(b"\n")
-        if not cut_off:
-            return
+        whole, _, cut_off = self.file.read_bytes().rpartition(b"\n")
         kept = self.folder / "records.cut-off"
         with kept.open("ab") as file:
             file.write(cut_off + b"\n")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from reports.archive import Outcomes
 from reports.records import Record
+from reports.series import one_of_each
 from reports.subjects import failures, labels_of, provenance, subjects
 from reports.tables import Column, Row, Table
 from reports.values import Mean
@@ -17,7 +18,7 @@ def restoration_tables(records: Sequence[Record], store: Outcomes) -> list[Table
     A value is the mean over examples of the root mean squared difference to the clean image, in [0, 1] pixel
     units; its interval is over examples.
     """
-    ok = [record for record in records if record.status == "ok"]
+    ok = one_of_each(record for record in records if record.status == "ok")
     models = {row.identity: row for row in reversed(subjects(ok))}
     last = max((record.cell.iterations for record in ok), default=0)
     names = labels_of(list(models.values()))

@@ -21,7 +21,10 @@ def texts_of(archive: Archive) -> dict[str, str]:
     Raises:
         RecordError: If outcomes are missing or damaged.
     """
-    tables, figures = all_tables(archive), all_figures(archive)
+    return _texts(all_tables(archive), all_figures(archive))
+
+
+def _texts(tables: dict[str, list[Table]], figures: dict[str, Figure]) -> dict[str, str]:
     texts = {
         f"tables/{name}.{SUFFIXES[style]}": render(found, style)
         for name, found in tables.items()
@@ -59,8 +62,9 @@ def write(archive: Archive, folder: Path) -> list[Path]:
         RecordError: If outcomes are missing or damaged.
         OSError: If the folder cannot be written.
     """
-    contents = {path: text.encode() for path, text in texts_of(archive).items()}
-    for name, figure in all_figures(archive).items():
+    figures = all_figures(archive)
+    contents = {path: text.encode() for path, text in _texts(all_tables(archive), figures).items()}
+    for name, figure in figures.items():
         contents |= {f"figures/{name}.{style}": picture for style, picture in draw(figure).items()}
     for path, content in contents.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)

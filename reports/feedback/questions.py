@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from reports.archive import Outcomes
-from reports.attacks_run import attack_name, attacked, latest, untouched
+from reports.attacks_run import attack_name, attacked, untouched
 from reports.cell import canonical
 from reports.corruption_table import hits_by_kind, shares_over
 from reports.feedback.comparison import Shares
 from reports.metrics import ALEXNET_ERRORS
 from reports.records import Record
+from reports.series import largest, one_of_each
 from reports.verdict.evidence import Threat, is_aimed, threat_of, work
 from reports.worst_case import hits as hits_of
 from reports.worst_case import met_all, survivors
@@ -31,7 +32,7 @@ def questions(without: Sequence[Record], feedback: Sequence[Record], archive: Ou
         feedback: Those of the answer with feedback.
         archive: Where their outcomes lie.
     """
-    clean = latest(untouched(without)), latest(untouched(feedback))
+    clean = largest(untouched(without)), largest(untouched(feedback))
     found: dict[str, Asked] = {}
     if clean[0] and clean[1]:
         found["clean"] = _shares(clean[0], archive), _shares(clean[1], archive)
@@ -41,7 +42,7 @@ def questions(without: Sequence[Record], feedback: Sequence[Record], archive: Ou
 
 def attacks_met(records: Iterable[Record]) -> int:
     """Return how many attacks an answer met, each member of a cascade counted."""
-    done = [record.cell.perturbation for record in attacked(records)]
+    done = [record.cell.perturbation for record in one_of_each(attacked(records))]
     return sum(len(attack.members) or 1 for attack in done if attack is not None)
 
 
@@ -121,7 +122,7 @@ def _matched(without: Sequence[Record], feedback: Sequence[Record]) -> list[Matc
     own = sorted((r for r in attacked(feedback) if not r.cell.is_transfer), key=_effort)
     found = []
     for (form, _), records in groupby(own, key=lambda r: (_form(r), _target(r))):
-        theirs, ours = latest([r for r in bare if _form(r) == form]), latest(list(records))
+        theirs, ours = largest(r for r in bare if _form(r) == form), largest(records)
         if theirs and ours:
             found.append((theirs, ours))
     return found

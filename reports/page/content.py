@@ -54,6 +54,8 @@ OVERVIEW = (
     ("Corrupted", "number"),
 )
 """Columns of the first table and how they are sorted."""
+SEED = 4
+"""Place of the column of seeds, which is shown where there are several."""
 
 
 def content(archive: Archive, cards: Cards) -> dict[str, Any]:
@@ -63,12 +65,13 @@ def content(archive: Archive, cards: Cards) -> dict[str, Any]:
         RecordError: If outcomes are missing or damaged.
     """
     lines = overview(archive)
+    has_seeds = len({line.seed for line in lines}) > 1
     names = names_of(line.answer.identity for line in lines)
     figures = {name: figure for name, figure in all_figures(archive).items() if figure.kind != "heat"}
     return {
         "overview": {
-            "columns": OVERVIEW,
-            "rows": [_overview_row(line, names[line.answer.identity]) for line in lines],
+            "columns": [*OVERVIEW[:SEED], *([("Seed", "number")] if has_seeds else []), *OVERVIEW[SEED:]],
+            "rows": [_overview_row(line, names[line.answer.identity], has_seeds) for line in lines],
         },
         "choices": {
             "Dataset": sorted({line.dataset for line in lines}),
@@ -86,13 +89,14 @@ def content(archive: Archive, cards: Cards) -> dict[str, Any]:
     }
 
 
-def _overview_row(line: Line, name: str) -> list[Entry]:
+def _overview_row(line: Line, name: str, has_seeds: bool) -> list[Entry]:
     answer = line.answer
     words = (
         name,
         f"{line.checkpoint} {answer.weights[:12]}",
         line.dataset,
         line.suite,
+        *((line.seed,) if has_seeds else ()),
         answer.iterations,
         answer.readout,
     )

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from reports.cell import Cell, Setting
 from reports.records import Record
+from reports.series import rank
 from reports.statistics import upper_tail
 from reports.verdict.evidence import GRADIENT_FREE, NOISE, Evidence, is_aimed, threat_of, title
 from reports.verdict.finding import ALPHA, MARGIN, Finding, judged, not_run
@@ -38,8 +39,8 @@ def epsilon(evidence: Evidence) -> Finding:
     for record in evidence.climbs:
         ladders.setdefault(_settings_but(record, {"epsilon", "step_size"}), []).append(record)
     longest = max(ladders.values(), key=lambda ladder: len(ladder), default=[])
-    # Of several at one epsilon, as from other seeds, the last counts.
-    ladder = sorted({_epsilon(record): record for record in longest}.values(), key=_epsilon)
+    # Of several at one epsilon, as from other seeds, the largest counts.
+    ladder = sorted({_epsilon(record): record for record in sorted(longest, key=rank)}.values(), key=_epsilon)
     if len(ladder) < 2:
         return not_run("one epsilon only")
     tests = [(b, _paired(evidence, b, a)) for a, b in pairwise(ladder)]
@@ -184,15 +185,18 @@ def _more_helps(evidence: Evidence, pairs: Sequence[tuple[Record, Record]]) -> F
 
 
 def _neighbours(evidence: Evidence, name: str, free: set[str]) -> list[tuple[Record, Record]]:
-    """Return pairs of informed attacks that differ in one setting alone, at least by a factor of two."""
+    """Return pairs of informed attacks that differ in one setting alone, at least by a factor of two.
+
+    Of several with one setting, as from other seeds, the largest counts.
+    """
     groups: dict[frozenset[tuple[str, Setting]], list[Record]] = {}
     for record in evidence.informed:
         if name in _settings(record.cell):
             groups.setdefault(_settings_but(record, free), []).append(record)
     pairs = []
     for group in groups.values():
-        group.sort(key=lambda record: _setting(record, name))
-        pairs += [(a, b) for a, b in pairwise(group) if _setting(b, name) >= 2 * _setting(a, name)]
+        ladder = sorted({_setting(r, name): r for r in sorted(group, key=rank)}.items())
+        pairs += [(a, b) for (less, a), (more, b) in pairwise(ladder) if more >= 2 * less]
     return pairs
 
 

@@ -11,6 +11,7 @@ from reports.archive import Outcomes
 from reports.attacks_run import untouched
 from reports.cell import Cell
 from reports.records import Record
+from reports.series import one_of_each, rank
 from reports.worst_case import Hits, hits, survivors
 
 if TYPE_CHECKING:
@@ -42,8 +43,12 @@ class Evidence:
 
     @classmethod
     def of(cls, records: Iterable[Record], store: Outcomes) -> Evidence:
-        """Return the evidence that these records give."""
-        return cls(tuple(r for r in records if r.status == "ok" and r.outcomes is not None), store)
+        """Return the evidence that these records give, of each series the largest alone.
+
+        A smaller one says the same of fewer images, which are too few to be compared with the others.
+        """
+        usable = (r for r in records if r.status == "ok" and r.outcomes is not None)
+        return cls(tuple(one_of_each(usable)), store)
 
     @property
     def attacks(self) -> list[Record]:
@@ -63,8 +68,8 @@ class Evidence:
 
     @property
     def climbs(self) -> list[Record]:
-        """The same at every epsilon."""
-        return sorted((r for r in self.attacks if is_informed(r.cell)), key=lambda r: work(r.cell))
+        """The same at every epsilon, of those with as much work the largest last."""
+        return sorted((r for r in self.attacks if is_informed(r.cell)), key=lambda r: (work(r.cell), rank(r)))
 
     @property
     def others(self) -> list[Record]:

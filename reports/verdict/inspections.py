@@ -102,7 +102,7 @@ def _within(evidence: Evidence, name: str, limit: float, numbers: Callable[[pd.S
 
 def _measured(evidence: Evidence, *names: str) -> tuple[Record, list[pd.Series]] | None:
     """Return the first record whose probe measured these columns, and the columns."""
-    for record in evidence.records:
+    for record in (record for record in evidence.records if record.cell.probe):
         columns = [evidence.column(record, name) for name in names]
         present = [column for column in columns if column is not None]
         if len(present) == len(names):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from reports.archive import Outcomes
 from reports.cell import Cell
 from reports.metrics import Accuracy
 from reports.records import Record
+from reports.series import one_of_each, rank
 from reports.subjects import Subject, failures, labels_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
 from reports.values import DAGGER, Doubted, Remark
@@ -26,7 +27,7 @@ def verdict_tables(records: Sequence[Record], store: Outcomes) -> list[Table]:
         records: Those of the suite `verdict` on one dataset.
         store: Where their outcomes lie.
     """
-    ok = [record for record in records if record.status == "ok"]
+    ok = one_of_each(record for record in records if record.status == "ok")
     rows = subjects(ok)
     own = {row: [record for record in ok if subject(record) == row] for row in rows}
     verdicts = {row: verdict_of(own[row], store) for row in rows}
@@ -81,22 +82,25 @@ def _numbers(
 ) -> _Parts:
     columns: dict[str, dict[Subject, Accuracy]] = {}
     places: dict[str, tuple[int, float, str]] = {}
+    worst: dict[Subject, Accuracy] = {}
     for row, records in own.items():
         evidence, doubts = Evidence.of(records, store), doubted(verdicts[row])
-        for record in records:
+        if standing := _standing(evidence):
+            worst[row] = standing
+        for record in sorted(records, key=rank):
             if _is_shown(record.cell):
                 name = title(record.cell, evidence.threat)
                 columns.setdefault(name, {})[row] = marked(record, doubts)
                 places.setdefault(name, _place(record.cell, evidence.threat))
     columns = {name: columns[name] for name in sorted(columns, key=places.__getitem__)}
-    columns["worst case"] = {row: worst for row in own if (worst := _worst(own[row], store))}
+    columns["worst case"] = worst
     labels = labels_of(list(own))
     rows = tuple(Row(labels[row], tuple(found.get(row) for found in columns.values())) for row in own)
     return heading, tuple(Column(name, name != "clean" and " at " not in name) for name in columns), rows
 
 
-def _worst(records: Iterable[Record], store: Outcomes) -> Accuracy | None:
-    evidence = Evidence.of(records, store)
+def _standing(evidence: Evidence) -> Accuracy | None:
+    """Return what stands against every attack of the threat model in question; None without an attack."""
     standing = evidence.survivors(r for r in evidence.attacks if threat_of(r.cell) == evidence.threat)
     return Accuracy(sum(standing.values()), len(standing)) if standing else None
 

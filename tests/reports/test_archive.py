@@ -55,6 +55,33 @@ def test_the_order_of_records_is_not_that_of_their_making(record, tmp_path: Path
     assert Archive.of([tmp_path / "a"]).records == Archive.of([tmp_path / "b"]).records
 
 
+def test_outcomes_are_read_once(stored, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks again is answered from memory, and what he adds to a table is in nobody else's."""
+    archive = stored(([True, False], {}))
+    (found,) = archive.records
+    first = archive.read_outcomes(found)
+    first["added"] = 1
+    monkeypatch.setattr(Store, "read_outcomes", None)
+    again = archive.read_outcomes(found)
+
+    assert again["is_correct"].tolist() == [True, False]
+    assert "added" not in again
+
+
+def test_memory_has_an_end(stored, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What finds no room is read again, whatever is kept."""
+    archive = stored(([True], {"readout": "last"}), ([False], {"readout": "avg"}))
+    one, other = archive.records
+    monkeypatch.setattr("reports.archive.MEMORY", int(archive.read_outcomes(one).memory_usage().sum()))
+    hits = [archive.read_outcomes(record)["is_correct"].tolist() for record in (one, other, other)]
+    monkeypatch.setattr(Store, "read_outcomes", None)
+
+    assert hits[1] == hits[2] != hits[0]
+    assert archive.read_outcomes(one)["is_correct"].tolist() == hits[0]
+    with pytest.raises(TypeError):
+        archive.read_outcomes(other)
+
+
 def test_what_is_missing_is_said(record, tmp_path: Path) -> None:
     """An empty folder, and outcomes that lie nowhere."""
     with pytest.raises(RecordError, match="no records in"):

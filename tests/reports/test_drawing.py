@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import matplotlib
 import pytest
@@ -8,7 +9,7 @@ from PIL import Image
 
 from reports.catalogue import FIGURES
 from reports.drawing import OKABE_ITO, colours, draw
-from reports.figures import Figure, Panel, Point, Series, as_data, aside
+from reports.figures import Figure, Panel, Point, Series, as_data, aside, filled
 from reports.writing import all_figures
 
 
@@ -88,6 +89,16 @@ def test_the_data_of_a_figure_is_all_that_is_drawn(everything) -> None:
             for point in (point for series in panel.series for point in series.points):
                 assert point.low <= point.value <= point.high
                 assert point.n > 0
+
+
+def test_what_has_no_points_is_left_out() -> None:
+    """A curve alone in its panel takes the panel along, and the last panel the figure."""
+    line, empty = figure(1).panels[0].series[0], Series("empty", ())
+    whole, none = Panel("whole", (empty, line)), Panel("none", (empty,))
+
+    assert filled(replace(figure(), panels=(none, whole))).panels == (Panel("whole", (line,)),)
+    assert filled(replace(figure(), panels=(none,))) is None
+    assert filled(figure()) == figure()
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,18 @@ def test_the_members_of_a_cascade_are_counted(stored) -> None:
     assert any(note.endswith("without feedback 4, with feedback 7") for note in table.notes)
 
 
+def test_a_run_on_a_few_images_first_is_no_attack_more(stored) -> None:
+    """Both have met PGD, one of them twice: there is no difference to be told."""
+    attack = {"attack": "pgd-40 first"}
+    archive = stored(
+        (hits(3, 4), on_cnn("pgd", steps=40)), (hits(1, 2), attack), (hits(1, 4), attack), partners=PARTNERS
+    )
+    (table,) = feedback_tables(archive.records, archive)
+
+    assert [row.label for row in table.rows] == ["CNN-F (last): PGD-40 (first)"]
+    assert not any("attacks met" in note for note in table.notes)
+
+
 def test_cascades_that_end_otherwise_are_not_compared(stored) -> None:
     """One of an older version on one network says nothing beside a newer one on the other."""
 

@@ -14,7 +14,7 @@ from reports.leaderboard import leaderboard, model_info, standings
 from reports.records import Store
 from reports.values import Remark
 
-from .conftest import outcomes
+from .conftest import attack_on, outcomes
 
 EPSILON = 8 / 255
 
@@ -55,6 +55,15 @@ def test_it_is_shown_once(folder: Path) -> None:
 
     assert table.title == "Leaderboard, cifar10"
     assert table.rows[0].values[3:5] == (Remark("no (4 of 19 run)"), Remark("linf 8/255"))
+
+
+def test_two_seeds_are_one_leaderboard(stored) -> None:
+    """What stands is counted over both, so that a second table would say the same."""
+    attacks = (attack_on("pgd", "e2e", EPSILON, 2, seed=seed) for seed in (0, 1))
+    archive = stored(*(([True, True, False, False], attack) for attack in attacks))
+    (table,) = [table for _, tables in made(TABLES, "leaderboard", archive) for table in tables]
+
+    assert len(table.rows) == 1
 
 
 def test_every_suite_enters_its_models_and_only_at_its_radius(record, tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 import reports.page.render
+from reports.cell import Perturbation
 from reports.page import render_page
+from reports.page.content import content
 
 VENDOR = Path(reports.page.render.__file__).parent / "vendor"
 
@@ -108,6 +110,39 @@ def test_settings_are_shown_with_their_model(stored) -> None:
     assert "<dt>settings</dt><dd>beta 0.7</dd>" in page
     assert len(set(re.findall(r"cnnf_cifar settings \w{8}", page))) == 2
     assert "<dt>settings</dt>" not in render_page(stored(([True], {})), {})
+
+
+def test_seeds_are_shown_where_there_are_several(stored) -> None:
+    """Two lines of the overview that differ in nothing else say which is which."""
+    once, twice = (stored(*(([True], {"seed": seed}) for seed in seeds)) for seeds in ((0,), (0, 1)))
+    shown = content(twice, {})["overview"]
+
+    assert ("Seed", "number") not in content(once, {})["overview"]["columns"]
+    place = shown["columns"].index(("Seed", "number"))
+    assert [row[place].text for row in shown["rows"]] == ["0", "1"]
+    assert {len(row) for row in shown["rows"]} == {len(shown["columns"])}
+
+
+def test_noise_and_a_perfect_first_pass_have_a_page(stored) -> None:
+    """Images of noise can be looked at; over an error of 0 there is no ratio to draw."""
+    noise = Perturbation(
+        kind="noise", name="gaussian", backend="native", settings={"sigma": 0.25, "deviation": 0.5}
+    )
+    fog = Perturbation(kind="corruption", name="fog", backend="native", settings={"severity": 1})
+    archive = stored(
+        *(
+            ([True] * 4, {"suite": "predify-paper", "perturbation": done, "iterations": iterations})
+            for done in (noise, fog)
+            for iterations in (0, 1)
+        )
+    )
+    for record in archive.records:
+        archive.stores[record.key].keep_example(record.cell.images_key, b"PNG")
+    page = render_page(archive)
+
+    assert "cifar10: noise, sigma 0.25" in page
+    assert "figure-predify-noise" in page
+    assert "figure-predify-corruptions" not in page
 
 
 def test_the_library_is_the_one_that_was_vendored() -> None:

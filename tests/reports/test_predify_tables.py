@@ -168,6 +168,17 @@ def test_a_perfect_first_pass_has_no_ratio(add) -> None:
     store = add(fog(1), 1, [True] * 4)
 
     assert all(row.values == () for row in predify_tables(store.read(), store)[0].rows)
+    assert FIGURES["predify-corruptions"].of(store.read(), store) == []
+
+
+def test_a_panel_without_a_ratio_is_left_out(add) -> None:
+    """The first pass never errs under snow: fog is drawn, and the mean."""
+    for iterations in (0, 1):
+        add(fog(1), iterations, [True, False])
+        store = add(snow(1), iterations, [True, True])
+    (figure,) = FIGURES["predify-corruptions"].of(store.read(), store)
+
+    assert [panel.title for panel in figure.panels] == ["mean of 2", "fog"]
 
 
 def test_success_counts_images_that_are_right_while_clean(add) -> None:

@@ -3,9 +3,12 @@ from __future__ import annotations
 import pytest
 
 from reports.archive import Archive, Claims
+from reports.metrics import Accuracy
 from reports.published import beside_published
 from reports.tables import render
 from reports.values import Claim, Points
+
+from .conftest import PROVENANCE
 
 CLAIMS = Claims("Authors, Paper, 2020", {"last": {"clean": 80.0, "pgd_first": 50.0, "spsa_first": 60.0}})
 
@@ -57,6 +60,24 @@ def test_claims_about_feedback_say_nothing_of_the_first_pass_alone(record) -> No
         "CNN-F (last): published",
         "CNN-F (last): difference",
     ]
+
+
+def test_backends_are_never_mixed(record) -> None:
+    """A later attack of another backend is a table of its own, with the same clean images."""
+    late = PROVENANCE.model_copy(update={"finished_at": "2027-01-01T00:00:00+00:00"})
+    records = (
+        record(None, 8, 10),
+        record("pgd-7 first", 5, 10),
+        record("pgd-7 first", 2, 10, backend="advertorch", provenance=late),
+    )
+    own, other = beside_published(records, Archive(records, published={"cnnf_cifar": CLAIMS}))
+
+    assert [table.rows[0].values[:2] for table in (own, other)] == [
+        (Accuracy(8, 10), Accuracy(5, 10)),
+        (Accuracy(8, 10), Accuracy(2, 10)),
+    ]
+    assert own.title == "adversarial on cifar10, beside the published numbers"
+    assert other.title == "adversarial on cifar10, attacks by advertorch, beside the published numbers"
 
 
 def test_models_without_claims_have_no_table(record) -> None:

@@ -103,6 +103,17 @@ def test_a_cut_off_line_is_reported_and_repaired(record, tmp_path: Path) -> None
     assert (tmp_path / "records.cut-off").read_text() == '{"schema": 1, "key": "abc\n'
 
 
+def test_appending_reads_the_end_alone(record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long file does not make the next line slow; an empty one is whole."""
+    store = Store(tmp_path)
+    store.file.touch()
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", None)
+        written = [store.append(record(None, 90)), store.append(record("pgd-7 first", 40))]
+
+    assert store.read() == written
+
+
 @pytest.mark.parametrize(
     ("schema", "advice"), [(99, "upgrade"), (1, "it lacks the models' settings, give another folder")]
 )
@@ -236,6 +247,26 @@ def test_a_second_run_is_told_why_it_may_not(tmp_path: Path) -> None:
         pass
     with Store(tmp_path).run_lock(timeout=0):
         pass
+
+
+def test_a_run_removes_what_killed_ones_left(record, tmp_path: Path) -> None:
+    """Half files of records, outcomes and examples; nothing of a run in a folder within, or of others."""
+    store = Store(tmp_path)
+    kept = store.append(record(None, 1), outcomes([True]))
+    store.keep_example("key", b"PNG")
+    half = [".records.jsonl.7.tmp", f"outcomes/.{kept.key}.parquet.7.tmp", "examples/.key.png.7.tmp"]
+    others = [".picture.png.7.tmp", "within/.records.jsonl.7.tmp", "outcomes/.mine.tmp"]
+    (tmp_path / "within").mkdir()
+    for name in (*half, *others):
+        (tmp_path / name).write_bytes(b"half")
+    with store.run_lock(timeout=0):
+        pass
+
+    assert not any((tmp_path / name).exists() for name in half)
+    assert all((tmp_path / name).exists() for name in others)
+    assert store.read_outcomes(kept)["is_correct"].tolist() == [True]
+    assert store.read_example(kept) is None
+    assert (tmp_path / "examples" / "key.png").exists()
 
 
 def test_a_folder_that_cannot_be_written_is_refused(record, tmp_path: Path) -> None:

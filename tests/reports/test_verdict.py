@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from reports.archive import Archive
 from reports.catalogue import tables_of
 from reports.cell import Perturbation
 from reports.records import Record, Store
 from reports.statistics import mcnemar
 from reports.tables import render
 from reports.values import Doubted
-from reports.verdict import Check, verdict_of
+from reports.verdict import Check, inspections, verdict_of
+from reports.verdict.evidence import Evidence
 from reports.verdict.paired import Paired
 
 from .conftest import outcomes
@@ -139,6 +142,29 @@ def test_too_few_examples_are_said(name: str, attacked, verdict) -> None:
     assert verdict()[name].finding.numbers == "too few examples"
 
 
+SMALL = ({}, {"target": "first"}, {"steps": 20})
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_small_run_silences_nothing(is_first: bool, attacked, verdict, tmp_path: Path) -> None:
+    """The same attacks on three images in the same folder leave checks, numbers and doubts as they are."""
+    for n in (3, N) if is_first else (N, 3):
+        for changes, fallen in zip(SMALL, (40, 52, 53), strict=True):
+            attacked(range(fallen) if n == N else [], n=n, **changes)
+    archive, store = Archive.of([tmp_path]), Store(tmp_path)
+    numbers, checks = tables_of(store.read(), store)
+
+    assert {name: verdict()[name].finding.status for name in ("other targets", "steps")} == {
+        "other targets": "pass",
+        "steps": "FAIL",
+    }
+    assert verdict()["ball"].finding.numbers.startswith("300 images")
+    assert {value.n for value in numbers.rows[0].values} == {N}
+    assert [(t.rows, t.notes) for t in tables_of(archive.records, archive)] == [
+        (table.rows, table.notes) for table in (numbers, checks)
+    ]
+
+
 def test_the_worst_case_counts_examples(attacked, verdict) -> None:
     """Two attacks of equal strength that break different images: the mean hides what the union shows."""
     attacked(range(40))
@@ -237,6 +263,25 @@ def test_records_without_outcomes_prove_nothing(record, tmp_path: Path) -> None:
     checks = verdict_of([record("pgd-7 e2e", 40), record("pgd-7 first", 10)], Store(tmp_path))
 
     assert {check.finding.status for check in checks} == {"not run"}
+
+
+def test_inspections_read_what_was_inspected_alone(attacked, record, tmp_path: Path) -> None:
+    """The outcomes of attacks, which are many, hold nothing that a probe has measured."""
+    for steps in (10, 20):
+        attacked(range(40), steps=steps)
+    store = Store(tmp_path)
+    probed = store.append(record(None, 10, 10, probe="any"), outcomes([True] * 10).assign(margin=1.0))
+    read = []
+
+    class Watched:
+        def read_outcomes(self, record: Record) -> pd.DataFrame:
+            read.append(record.key)
+            return store.read_outcomes(record)
+
+    finding = inspections.logit_scale(Evidence.of(store.read(), Watched()))
+
+    assert finding.status == "pass"
+    assert read == [probed.key]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from reports.catalogue import TABLES, main_table
+from reports import catalogue
+from reports.catalogue import FIGURES, TABLES, main_table
 from reports.writing import differences, write
 
 
@@ -43,6 +44,20 @@ def test_written_again_they_are_the_same(little, written: Path, tmp_path: Path) 
 
     assert content(written) == content(tmp_path / "again")
     assert differences(little, written) == []
+
+
+def test_everything_is_made_once(little, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures are drawn from the figures whose data is written."""
+    made = []
+
+    def counted(kinds, name, archive):
+        made.append(name)
+        return catalogue.made(kinds, name, archive)
+
+    monkeypatch.setattr("reports.writing.made", counted)
+    write(little, tmp_path)
+
+    assert sorted(made) == sorted([*TABLES, *FIGURES])
 
 
 def test_what_differs_is_named(little, written: Path) -> None:
