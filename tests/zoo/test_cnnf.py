@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from zoo.cnnf import CNNF, four_conv, two_conv, wide_resnet
-from zoo.cnnf.stages import ConvStage
+from zoo.cnnf.stages import ConvStage, LinearHead
 from zoo.layers import AdaPool, AdaReLU, AdaReLUReading, Gate, GateGradient, instance_rms_norm
 
 SMALL = [
@@ -139,6 +139,35 @@ def test_adapool_takes_the_minimum_under_a_negative_signal() -> None:
     assert back[0, 0].flatten().tolist() == [0.0, 1.0, 0.0, 0.0]
     assert back[0, 1].flatten().tolist() == [0.0, 0.0, -1.0, 0.0]
     assert back[0, 2].abs().sum() == 0
+
+
+def test_adapool_leaves_out_the_last_row_of_an_odd_size() -> None:
+    """Like max-pooling; what comes down is as large as what went up."""
+    pool, generator = AdaPool(), torch.Generator().manual_seed(0)
+    feature = torch.randn(2, 3, 5, 7, generator=generator)
+    signal = torch.randn(2, 3, 2, 3, generator=generator)
+    _, switch = pool.down(signal, pool.up(feature, None)[1])
+    pooled, switch = pool.up(feature, switch)
+    back, _ = pool.down(signal, switch)
+    windows = feature[:, :, :4, :6].unfold(2, 2, 2).unfold(3, 2, 2).flatten(-2)
+
+    assert torch.equal(pooled, torch.where(signal > 0, windows.amax(-1), windows.amin(-1)))
+    assert torch.equal(back[:, :, :4, :6].unfold(2, 2, 2).unfold(3, 2, 2).flatten(-2).sum(-1), signal)
+    assert back.shape == feature.shape
+    assert back[:, :, 4].abs().sum() == back[:, :, :, 6].abs().sum() == 0
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_flattening_keeps_the_layout_of_signal_and_gradient(layout: torch.memory_format) -> None:
+    """In two layouts at once everything takes many times as long."""
+    head = LinearHead([4 * 3 * 3, 10], AdaReLU(0.1, AdaReLUReading.SIGNED))
+    feature = torch.rand(2, 4, 3, 3).contiguous(memory_format=layout).requires_grad_()
+    logits, state = head.up(feature, None)
+    signal, _ = head.down(logits, state)
+    (gradient,) = torch.autograd.grad(signal.square().sum(), feature)
+
+    assert signal.is_contiguous(memory_format=layout)
+    assert gradient.is_contiguous(memory_format=layout)
 
 
 def test_instance_rms_norm_by_hand() -> None:
