@@ -97,6 +97,8 @@ class Store:
     def read(self) -> list[Record]:
         """Return the last record of each cell, in the order of their first appearance.
 
+        An error counts where there is no record without one, or only one whose outcomes are gone.
+
         A last line cut off by a killed process is reported by a warning and left out.
 
         Raises:
@@ -116,7 +118,8 @@ class Store:
         records: dict[str, Record] = {}
         for number, line in enumerate(lines, 1):
             record = self._parse(line, number)
-            if record.status == "ok" or record.key not in records or records[record.key].status == "error":
+            before = records.get(record.key)
+            if record.status == "ok" or before is None or not self._is_good(before):
                 records[record.key] = record
         return list(records.values())
 
@@ -218,6 +221,9 @@ class Store:
 
     def _outcomes_path(self, key: str) -> Path:
         return self.folder / "outcomes" / f"{key}.parquet"
+
+    def _is_good(self, record: Record) -> bool:
+        return record.status == "ok" and self.has_outcomes(record)
 
     def _tidy(self) -> None:
         """Remove temporary files; in the folder itself, where others write too, only those of the records."""

@@ -42,6 +42,9 @@ class CheckpointFile:
 def load(name: str, checkpoint: str = "shipped", device: str = "cpu") -> Network:
     """Return a model of the zoo with its weights, in evaluation mode, float32, on `device`.
 
+    Unroll it for the `iterations` of its entry. Those of the CNNs that CNN-F is compared with are 0: they are
+    CNN-F's networks too, and with more their gates would act although nothing is fed back.
+
     Args:
         name: A key of `zoo.ENTRIES`.
         checkpoint: A checkpoint name of the entry, or the path of a .safetensors file, of a .pt file in the

@@ -171,11 +171,23 @@ def test_success_replaces_failure_and_never_the_reverse(record, tmp_path: Path) 
     """Of several records of a cell the last counts, but an error does not hide a result."""
     store = Store(tmp_path)
     store.append(record(None, 0, status="error", error="first"))
-    store.append(record(None, 90))
+    store.append(record(None, 90), outcomes([True]))
     store.append(record(None, 0, status="error", error="later"))
 
     assert [r.status for r in store.read()] == ["ok"]
     assert finished(store.read())[made_cell(None).key].correct == 90
+
+
+def test_an_error_counts_where_outcomes_are_gone(record, tmp_path: Path) -> None:
+    """Somebody removed them, and making them again failed."""
+    store = Store(tmp_path)
+    made = store.append(record(None, 90), outcomes([True]))
+    (tmp_path / f"outcomes/{made.key}.parquet").unlink()
+    store.append(record(None, 0, status="error", error="again"))
+    assert [r.status for r in store.read()] == ["error"]
+
+    store.append(record(None, 90), outcomes([True]))
+    assert [r.status for r in store.read()] == ["ok"]
 
 
 def test_the_last_success_counts(record, tmp_path: Path) -> None:
