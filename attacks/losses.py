@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -21,6 +22,8 @@ def cross_entropy(logits: Logits, labels: Labels) -> Float[Tensor, " n"]:
     logarithm of a probability that float32 rounds to 1, is 0 and flat along the label's logit from a margin
     of 17 on: networks with standard training pass for robust there.
     """
+    # Autocast takes the usual cross-entropy in float32, but not the log-sum-exp.
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     true = F.one_hot(labels, logits.shape[-1]).bool()
     others = logits.masked_fill(true, -float("inf")).logsumexp(-1)
     return _total(F.softplus(others - _of_class(logits, labels), threshold=LINEAR_FROM), labels)

@@ -91,7 +91,8 @@ def instance_rms_norm(feature: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h
 def _inverse_rms(feature: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c 1 1"]:
     precision = torch.promote_types(feature.dtype, torch.float32)
     # Not mean(): its gradient is spread over all pixels in another memory layout than the feature's.
-    mean_square = feature.square().sum((2, 3), keepdim=True, dtype=precision) / feature[0, 0].numel()
+    pixels = feature.shape[2] * feature.shape[3]
+    mean_square = feature.square().sum((2, 3), keepdim=True, dtype=precision) / pixels
     return torch.rsqrt(mean_square + RMS_EPSILON).to(feature.dtype)
 
 

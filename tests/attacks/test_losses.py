@@ -43,6 +43,16 @@ def test_cross_entropy_keeps_its_precision_in_float32(ahead: float) -> None:
     assert exact[1][0, 0] != 0
 
 
+def test_cross_entropy_of_half_precision_is_computed_in_float32() -> None:
+    """As training attacks under autocast; without images there is no loss."""
+    logits, labels = drawn_logits(9, 10, dtype=torch.bfloat16), torch.arange(9)
+
+    torch.testing.assert_close(
+        losses.cross_entropy(logits, labels), F.cross_entropy(logits.float(), labels, reduction="none")
+    )
+    assert losses.cross_entropy(logits[:0], labels[:0]).shape == (0,)
+
+
 class Sure:
     """A classifier of whose logits only the label's depends on the image, and which begins far ahead."""
 

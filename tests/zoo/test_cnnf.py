@@ -178,6 +178,7 @@ def test_instance_rms_norm_by_hand() -> None:
 
     torch.testing.assert_close(normalised[0, 0, 0], torch.tensor([3.0, 4.0]) / 12.5**0.5)
     assert normalised[0, 1].abs().sum() == 0
+    assert instance_rms_norm(feature[:0]).shape == (0, 2, 1, 2)
     assert feature.grad is not None
     assert feature.grad.isfinite().all()
 
