@@ -18,7 +18,7 @@ from zipfile import ZipFile
 
 from bench import provenance
 from bench.meter import Meter
-from reports.cell import Cell
+from reports.cell import Cell, key_of
 from reports.files import remove_leftovers, replace_file
 from reports.records import Passes, Provenance
 
@@ -194,7 +194,7 @@ class Growing:
             forward, backward = forward + self._begun.passes.forward, backward + self._begun.passes.backward
         return Part(
             [pd.concat(tables, ignore_index=True) for tables in self._outcomes],
-            Passes(forward=forward, backward=backward, group=self._group[0].images_key),
+            Passes(forward=forward, backward=backward, group=key_of(self._group)),
             self.earlier_seconds + time.perf_counter() - self._started,
         )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, JsonValue
@@ -147,6 +147,11 @@ class Cell(Frozen):
         return self.source_identity not in (None, self.identity)
 
 
+def key_of(cells: Iterable[Cell]) -> str:
+    """Content key of cells that are evaluated together, whatever their order."""
+    return _digest(sorted(cell.key for cell in cells))
+
+
 _SCORING = {"suite", "suite_version", "model", "weights", "settings", "iterations", "readout", "probe"}
 
 
@@ -160,5 +165,5 @@ def canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def _digest(fields: dict[str, object]) -> str:
-    return hashlib.sha256(canonical(fields).encode()).hexdigest()
+def _digest(value: object) -> str:
+    return hashlib.sha256(canonical(value).encode()).hexdigest()

@@ -38,7 +38,7 @@ class Passes(Frozen):
     forward: int
     backward: int
     group: str
-    """The same for all records whose cells were evaluated together."""
+    """The same for the records whose cells were evaluated together, and for no others."""
 
 
 class Provenance(Frozen):
