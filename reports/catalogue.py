@@ -36,7 +36,7 @@ from reports.verdict import verdict_tables
 Made = TypeVar("Made", bound=Table | Figure)
 Maker = Callable[[Sequence[Record], Any], list[Made]]
 """(records of one suite, version, dataset and seed, the archive they are from) to what they show."""
-ATTACKS = ("adversarial", "cnnf-paper", "smoke")
+ATTACKS = ("adversarial", "cnnf-paper", "pgd", "smoke")
 """Suites of attacks at one epsilon each."""
 PREDIFY = ("predify-attacks", "predify-corruptions", "predify-noise", "predify-paper", "predify-projection")
 FEEDBACK = ("clean", *ATTACKS, "autoattack", "strongest", "epsilons", "corruptions")

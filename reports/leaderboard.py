@@ -17,7 +17,7 @@ from reports.verdict import RULES, verdict_of
 from reports.verdict.evidence import Evidence, Threat, threat_of
 from reports.worst_case import met_all
 
-SUITES = ("adversarial", "autoattack", "cnnf-paper", "smoke", "strongest", "verdict")
+SUITES = ("adversarial", "autoattack", "cnnf-paper", "pgd", "smoke", "strongest", "verdict")
 """Whose answers and threat models are entered: suites of untargeted attacks on models as they are used."""
 AUTOATTACK = "autoattack"
 """Name of the attack that is AutoAttack's standard version."""

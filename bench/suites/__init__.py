@@ -37,6 +37,7 @@ SUITES: dict[str, Suite] = {
     suite.name: suite
     for suite in (
         adversarial.CLEAN,
+        adversarial.PGD,
         adversarial.ADVERSARIAL,
         adversarial.PAPER,
         epsilons.EPSILON_CURVES,

@@ -16,7 +16,7 @@ from bench.suites.protocols import (
     SPSA_STEPS,
 )
 from bench.suites.request import Request, Sizes, Suite
-from reports.cell import Cell, Perturbation
+from reports.cell import Cell, Perturbation, Target
 
 GPU_SIZES = Sizes(1000, 1000)
 CPU_SIZES = {
@@ -35,20 +35,38 @@ def _clean(suite: str, request: Request) -> Iterator[Cell]:
 
 
 def _adversarial(suite: str, request: Request) -> Iterator[Cell]:
-    examples, few = request.sizes.examples, request.sizes.spsa_examples
-    epsilon = request.protocol.epsilon
-    short = pgd(request, epsilon, PGD_STEPS, request.protocol.pgd_step_size)
-    long = pgd(request, epsilon, LONG_PGD_STEPS, REACH * epsilon / LONG_PGD_STEPS)
+    few, epsilon = request.sizes.spsa_examples, request.protocol.epsilon
     gradient_free = spsa(request, epsilon, REACH * epsilon / SPSA_STEPS)
     yield from _with_first_pass(_clean(suite, request))
-    yield from _with_first_pass(_transfer(suite, request, examples, short))
+    yield from _with_first_pass(_transfer(suite, request, request.sizes.examples, _short(request)))
     for target in request.scored.targets:
-        for attack in (short, long):
-            yield from _with_first_pass(
-                scored_cells(suite, request, examples, attack, target, request.scored)
-            )
+        yield from _climbs(suite, request, target)
     for target in request.scored.targets:
         yield from _with_first_pass(scored_cells(suite, request, few, gradient_free, target, request.scored))
+
+
+def _pgd(suite: str, request: Request) -> Iterator[Cell]:
+    yield from _with_first_pass(_clean(suite, request))
+    for target in _paper_targets(request):
+        yield from _climbs(suite, request, target)
+
+
+def _climbs(suite: str, request: Request, target: Target) -> Iterator[Cell]:
+    """Yield a short and a long PGD."""
+    epsilon = request.protocol.epsilon
+    long = pgd(request, epsilon, LONG_PGD_STEPS, REACH * epsilon / LONG_PGD_STEPS)
+    for attack in (_short(request), long):
+        yield from _with_first_pass(
+            scored_cells(suite, request, request.sizes.examples, attack, target, request.scored)
+        )
+
+
+def _short(request: Request) -> Perturbation:
+    return pgd(request, request.protocol.epsilon, PGD_STEPS, request.protocol.pgd_step_size)
+
+
+def _paper_targets(request: Request) -> list[Target]:
+    return [target for target in request.scored.targets if target != "e2e_avg"]
 
 
 def _with_first_pass(cells: Iterable[Cell]) -> Iterator[Cell]:
@@ -70,7 +88,7 @@ def _cnnf_paper(suite: str, request: Request) -> Iterator[Cell]:
     protocol = CNNF_PAPER[request.dataset]
     short = pgd(request, protocol.epsilon, PGD_STEPS, protocol.pgd_step_size)
     gradient_free = spsa(request, protocol.epsilon, CNNF_PAPER_SPSA_RATE)
-    targets = [target for target in request.scored.targets if target != "e2e_avg"]
+    targets = _paper_targets(request)
     yield from _clean(suite, request)
     yield from _transfer(suite, request, examples, short)
     for target in targets:
@@ -91,6 +109,12 @@ ADVERSARIAL = Suite(
     _adversarial,
     lambda dataset, is_gpu: GPU_SIZES if is_gpu else CPU_SIZES[dataset],
     plain_network,
+)
+PGD = Suite(
+    "pgd",
+    "PGD-7 and PGD-40 of the suite adversarial; targets first, e2e: what a checkpoint's card tells",
+    _pgd,
+    lambda dataset, is_gpu: GPU_SIZES if is_gpu else CPU_SIZES[dataset],
 )
 PAPER = Suite(
     "cnnf-paper",

@@ -123,6 +123,17 @@ def test_the_strict_suite_crosses_targets_and_readouts() -> None:
     assert len({cell.images_key for cell in cells}) == 11, "the first pass alone costs no attack"
 
 
+def test_the_suite_of_cards_is_part_of_the_strict_one() -> None:
+    """PGD-7 and PGD-40 on the first pass and end to end, on the same images."""
+    strict = {cell.images_key for cell in planned("adversarial")}
+    cells = planned("pgd")
+    attacks = {(c.perturbation.settings["steps"], c.attack_target) for c in cells if c.perturbation}
+
+    assert attacks == set(product((7, 40), ("first", "e2e")))
+    assert {cell.images_key for cell in cells} < strict
+    assert {cell.examples for cell in cells} == {100}
+
+
 def test_the_curves_know_every_iteration_count() -> None:
     """Each epsilon on the first pass, read after 0, 1 and 2 iterations, and end to end for 1 and for 2."""
     cells = planned("epsilons", "fashion_mnist")
