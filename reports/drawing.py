@@ -44,6 +44,8 @@ WIDTH = 6.8
 """Inches: the text width of most papers."""
 ROOM = 100
 """Letters of the tick labels that fit beside each other below one pair of axes."""
+TICKS = 15
+"""Numbers that fit there."""
 
 
 def draw(figure: Figure) -> dict[str, bytes]:
@@ -149,7 +151,8 @@ def _draw_curves(figure: Figure, panel: Panel, axis: Axes) -> None:
     margin = gap(panel) / 3
     axis.set_xlim(xs[0] - margin, xs[-1] + margin)
     if all(x.is_integer() for x in xs):
-        axis.set_xticks(xs)
+        # Every one where they fit.
+        axis.set_xticks(xs[:: math.ceil(len(xs) / TICKS)])
     if "%" in figure.y_label:
         axis.set_ylim(-3, 103)
 

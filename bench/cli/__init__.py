@@ -12,7 +12,7 @@ import click
 from bench.cli.checking import baseline, check
 from bench.cli.common import SETTINGS, Group
 from bench.cli.exporting import export
-from bench.cli.making import corrupt, predify, train, tune
+from bench.cli.making import corrupt, curves, predify, train, tune
 from bench.cli.measuring import card, list_, run
 from bench.cli.reporting import report
 
@@ -31,5 +31,5 @@ def main() -> None:
     warnings.showwarning = lambda message, *_, **__: click.echo(f"Warning: {message}", err=True)
 
 
-for command in (run, report, export, baseline, check, corrupt, predify, train, tune, card, list_):
+for command in (run, report, export, baseline, check, corrupt, predify, train, curves, tune, card, list_):
     main.add_command(command)

@@ -151,3 +151,22 @@ def train(recipe: str | None, is_list: bool, out: Path | None, **options: Any) -
     with terminable():
         weights = training.train(recipe, out or Path("runs") / Path(recipe).stem, **options)
     click.echo(weights)
+
+
+@click.command()
+@click.argument("trainings", nargs=-1, required=True)
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write into."
+)
+def curves(trainings: tuple[str, ...], out: Path) -> None:
+    """Draw how trainings went: folders of `bench train`, cards, or models of the zoo with shipped weights.
+
+    \b
+    Examples:
+      bench curves runs/cnn_fmnist runs/cnnf_fmnist --out curves
+      bench curves cnn_fmnist_std --out curves
+    """
+    from bench.curves import write
+
+    for path in write(trainings, out):
+        click.echo(path)

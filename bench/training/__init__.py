@@ -10,7 +10,10 @@ from pathlib import Path
 
 from bench.training.recipe import Recipe, load_recipe, recipe_names
 
-__all__ = ["Recipe", "load_recipe", "recipe_names", "train"]
+__all__ = ["LOG", "Recipe", "load_recipe", "recipe_names", "train"]
+
+LOG = "log.jsonl"
+"""The file in the folder of a training that has a line an epoch."""
 
 
 def train(

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from bench.data import LabelledImages
 from bench.errors import BenchError
+from bench.training import LOG
 from bench.training.evaluation import accuracies
 from bench.training.images import augment, epoch_order, split, to_float
 from bench.training.meters import DeviceClock, count_flops, peak_flops, synchronize
@@ -30,7 +31,6 @@ STATE = "state.pt"
 STATE_KEYS = frozenset(
     ("identity", "step", "model", "average", "optimiser", "generator", "loss_sum", "seconds", "log")
 )
-LOG = "log.jsonl"
 
 
 class Run:
@@ -205,6 +205,7 @@ class Run:
             "image_size": size,
             "loss": loss,
             "learning_rate": rate,
+            "held_out": len(self.held_out.labels),
             "clean_accuracy": measured.clean["last"],
             "robust_accuracy": measured.robust["last"] if measured.robust else None,
             "images_per_second": steps * self.recipe.batch_size / seconds,

@@ -15,11 +15,12 @@ from bench.errors import BenchError
 from bench.holding import held
 from bench.training.card import to_float16, write_checkpoint
 from bench.training.evaluation import STEPS, Accuracies, accuracies, validation_attack
-from bench.training.loop import Run
+from bench.training.loop import STATE, Run
 from bench.training.meters import describe
 from bench.training.objective import frozen
 from bench.training.progress import Reporter, listening
 from bench.training.recipe import Recipe
+from reports.files import remove_leftovers_of
 from zoo import ENTRIES, CheckpointError, UnknownModelError
 from zoo.checkpoint import CheckpointFile, build, found_at, locate, read_into
 from zoo.predictive_coding import load_backbone
@@ -75,6 +76,7 @@ class Session:
     def _run_on(self, max_minutes: float | None, save_minutes: float, is_shown: bool) -> Path:
         began = time.monotonic()
         run = self._run
+        remove_leftovers_of(self.out / STATE)
         run.restore(self.out)
         if (finished := self._finished()) is not None:
             return finished
@@ -133,6 +135,7 @@ class Session:
             "torch": torch.__version__,
             "dataset": {"name": self.entry.dataset, "train_sha256": self.dataset_sha256},
             "held_out": self._held_out(measured),
+            "log": run.log,
         }
         return write_checkpoint(self.out, self.name, weights, facts)
 

@@ -223,10 +223,10 @@ def _threats(records: Sequence[Record]) -> list[str]:
 
 
 def _flat(card: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Return the entries of a card by name, but its accuracies, which the tables show."""
+    """Return the entries of a card by name, but its log and its accuracies, which the tables show."""
     lines: list[tuple[str, str]] = []
     for name, value in card.items():
-        if name == "accuracies":
+        if name in ("accuracies", "log"):
             continue
         if isinstance(value, Mapping):
             lines += _flat(value, f"{prefix}{name}: ")

@@ -201,6 +201,7 @@ def test_log_has_a_line_an_epoch(toy: Path, tmp_path: Path, capsys: pytest.Captu
     assert rows[-1]["minutes_left"] == 0
     for row in rows:
         assert 0 < row["learning_rate"] <= 0.05
+        assert row["held_out"] == 6
         assert 0 <= row["clean_accuracy"] <= 1
         assert 0 <= row["robust_accuracy"] <= row["clean_accuracy"] + 0.5
         assert 0 < row["data_share"] < 1
@@ -209,6 +210,19 @@ def test_log_has_a_line_an_epoch(toy: Path, tmp_path: Path, capsys: pytest.Captu
         assert row["seconds"] > 0
     printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert printed == rows
+    assert json.loads((tmp_path / "out" / "toy.json").read_text())["log"] == rows
+
+
+def test_what_a_killed_run_left_half_written_is_removed(toy: Path, tmp_path: Path) -> None:
+    """The state is the largest file of a run; what others keep there stays."""
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / ".state.pt.4711.tmp").write_bytes(b"half")
+    (out / ".mine.tmp").write_bytes(b"whole")
+    run(toy, out, max_minutes=0.0)
+
+    assert not (out / ".state.pt.4711.tmp").exists()
+    assert (out / ".mine.tmp").exists()
 
 
 def test_finished_run_is_left_alone(toy: Path, tmp_path: Path) -> None:
