@@ -35,7 +35,7 @@ def in_batches(
             measure(examples)
             start = examples.stop
         except RuntimeError as error:
-            if not _is_out_of_memory(error) or limit == 1:
+            if not is_out_of_memory(error) or limit == 1:
                 raise
             for meter, work in zip(meters, before, strict=True):
                 meter.work.forward, meter.work.backward = work.forward, work.backward
@@ -48,6 +48,8 @@ def in_batches(
     return limit
 
 
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    # Libraries that torch calls have errors of their own for it.
-    return isinstance(error, torch.OutOfMemoryError) or "ALLOC_FAILED" in str(error)
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Return whether a device has too little memory; libraries that torch calls have errors of their own."""
+    # cuDNN finds no engine where none of them gets the workspace it wants.
+    signs = ("ALLOC_FAILED", "out of memory", "unable to find an engine")
+    return isinstance(error, torch.OutOfMemoryError) or any(sign in str(error) for sign in signs)

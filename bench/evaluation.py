@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -22,8 +22,12 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-CPU_BATCH_SIZE, GPU_BATCH_SIZE = 128, 1024
-"""Images evaluated at once unless told otherwise; on a CPU larger batches only cost memory."""
+CPU_BATCH_SIZE = 128
+"""Images evaluated at once on a CPU unless told otherwise; larger batches only cost memory."""
+SMALL = 64
+"""Height of images up to which a GPU takes the suite's batches."""
+LARGE_SHARE = 8
+"""By how much the batches of larger images are smaller."""
 
 
 @dataclass(frozen=True)
@@ -109,11 +113,11 @@ def run(candidates: Sequence[Candidate], options: Options, store: Store, progres
     try:
         pending = _pending(cells, store)
         if pending:
-            with store.run_lock(timeout=0), devices.exact_float32():
+            with store.run_lock(timeout=0), devices.reproducible():
                 _run_pending(pending, involved, options, device, store, progress)
         wanted = {cell.key for cell in cells}
         evaluation = Evaluation(cells, [record for record in store.read() if record.key in wanted])
-        with devices.exact_float32():
+        with devices.reproducible():
             return replace(evaluation, pictures=_pictures(candidates, evaluation, options, device, store))
     except TimeoutError as error:
         raise BenchError(f"{error}; wait for it, or give another folder with --results") from error
@@ -208,7 +212,8 @@ def _run_pending(
 ) -> None:
     from bench.runner import Runner
 
-    runner = Runner(involved, partial(_shown, options, involved), _machine(options, device), store, progress)
+    machine = _machine(options, device, involved.values())
+    runner = Runner(involved, partial(_shown, options, involved), machine, store, progress)
     # Another run may have finished some of them since.
     runner.run(_pending(pending, store))
 
@@ -230,14 +235,18 @@ def _pictures(
         cells = [cell for cell in evaluation.cells if cell.identity == candidate.scored.identity]
         if not any(cell.key in failed for cell in cells):
             images = partial(_shown, options, {candidate.scored.identity: candidate})
-            drawn.append(draw(candidate, cells, images, _machine(options, device), store.folder))
+            drawn.append(draw(candidate, cells, images, _machine(options, device, candidates), store.folder))
     return tuple(drawn)
 
 
-def _machine(options: Options, device: torch.device) -> devices.Machine:
+def _machine(options: Options, device: torch.device, candidates: Iterable[Candidate]) -> devices.Machine:
     import torch
 
-    usual = CPU_BATCH_SIZE if device.type == "cpu" else GPU_BATCH_SIZE
+    usual = CPU_BATCH_SIZE
+    if device.type != "cpu":
+        usual = suites.named(options.suite).gpu_batch_size
+        if any(data.dataset(candidate.dataset).shape[0] > SMALL for candidate in candidates):
+            usual //= LARGE_SHARE
     batch_size = usual if options.batch_size is None else options.batch_size
     return devices.Machine(device, batch_size, torch.float32)
 

@@ -57,6 +57,8 @@ class Runner:
     store: Store
     progress: Progress
     _models: dict[Identity, Meter] = field(default_factory=dict)
+    _limits: dict[tuple[object, ...], int] = field(default_factory=dict)
+    """How many images fit the memory at once, where it was too little for a batch."""
 
     def __post_init__(self) -> None:
         self._unfinished = Unfinished(self.store.folder)
@@ -146,7 +148,10 @@ class Runner:
             advance(len(examples))
 
         advance(wanted.start)
-        limit = in_batches(measure, wanted, perturber.width, self.machine.batch_size, meters)
+        burden = (*depth.items(), asked.source_identity, asked.attack_target, asked.attack_iterations)
+        limit = self._limits.get(burden, self.machine.batch_size)
+        limit = in_batches(measure, wanted, perturber.width, limit, meters)
+        self._limits[burden] = limit
         whole = growing.part()
         return [_Measurement(table, whole.passes, limit, growing.earlier_seconds) for table in whole.outcomes]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from bench import data, suites
-from bench.devices import Machine
+from bench.devices import Machine, reproducible
 from bench.models import from_zoo
 from bench.progress import SilentProgress
 from bench.runner import Runner
@@ -40,7 +40,8 @@ def main(model: str, examples: int, readout: str) -> None:
             machine = Machine(device, BATCH, torch.float32)
             runner = Runner(known, lambda cell: images, machine, Store(Path(folder)), SilentProgress())
             started = time.perf_counter()
-            (record,) = runner.run(cells)
+            with reproducible():
+                (record,) = runner.run(cells)
             seconds = time.perf_counter() - started
         if record.error or record.passes is None:
             raise SystemExit(f"{suite} failed: {record.error}")

@@ -193,7 +193,8 @@ def zoom_blur(levels: Levels, setting: tuple[float, float], draws: Draws) -> Lev
         # Rows are cheaper to pick than columns, so columns are made rows.
         wide = interpolate_rows(turned, zoom_positions(width, factor)).mT.contiguous()
         total += interpolate_rows(wide, zoom_positions(height, factor))
-    return total.div_(len(factors) + 1)
+    # GPUs turn the division by a number into a product with its rounded reciprocal.
+    return total.div_(torch.full((), len(factors) + 1.0, device=total.device))
 
 
 GAUSSIAN_BLUR: Table[float] = {

@@ -29,7 +29,8 @@ def dotted_line(levels: Float[Tensor, "n c h w"], setting: None, draws: Draws) -
     ends = draws.integers(height - 1, 2).float()
     rows = torch.arange(height, dtype=torch.float32, device=levels.device)[:, None]
     columns = torch.arange(width, dtype=torch.float32, device=levels.device)
-    slopes = (ends[:, 1] - ends[:, 0]) / (width - 1)
+    # GPUs turn the division by a number into a product with its rounded reciprocal.
+    slopes = (ends[:, 1] - ends[:, 0]) / torch.full((), width - 1.0, device=levels.device)
     centres = (columns * slopes[:, None, None]).add_(ends[:, 0, None, None])
     distance = (rows - centres).abs_()
     # In float64, because a logarithm's last bit differs between libraries.

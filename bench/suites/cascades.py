@@ -19,6 +19,8 @@ AUTOATTACK: tuple[Member, ...] = (
 """The standard version (Croce & Hein, ICML 2020)."""
 
 GPU_SIZES = Sizes(1000)
+GPU_BATCH_SIZE = 256
+"""A batch of a cascade takes minutes."""
 CPU_SIZES = {"strongest": Sizes(32), "autoattack": Sizes(16)}
 
 
@@ -94,10 +96,12 @@ AUTOATTACK_SUITE = Suite(
     "standard AutoAttack by its authors' code, on each scored answer",
     _autoattack,
     lambda dataset, is_gpu: GPU_SIZES if is_gpu else CPU_SIZES["autoattack"],
+    gpu_batch_size=GPU_BATCH_SIZE,
 )
 STRONGEST = Suite(
     "strongest",
     "a cascade of attacks on several targets; only images that still stand go on",
     _strongest,
     lambda dataset, is_gpu: GPU_SIZES if is_gpu else CPU_SIZES["strongest"],
+    gpu_batch_size=GPU_BATCH_SIZE,
 )

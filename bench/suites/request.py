@@ -102,6 +102,8 @@ class Suite:
     """Dataset to the models of the zoo whose adversarial images are shown to the others."""
     is_for_few_iterations: bool = True
     """Whether its sizes on a CPU shrink for models with more iterations than CNN-F has."""
+    gpu_batch_size: int = 1024
+    """Images evaluated at once on a GPU unless told otherwise. A killed run loses the batch it was at."""
     picture: str | None = None
     """Where the function is that draws a picture beside the records, as "package.module:function"; called as
     `bench.restoring.draw` is."""

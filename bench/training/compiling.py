@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.devices import exact_float32
+from bench.training.meters import synchronize
 
 SLACK = 0.2
 """Largest difference of an output or gradient, as a share of its norm. Sums in another order flip gates: that
@@ -44,16 +46,22 @@ class CheckedCompilation:
         self._compiled = torch.compile(function, dynamic=False)
         self._network = network
         self._is_believed: dict[torch.Size, bool] = {}
+        self.seconds = 0.0
+        """Wall time of compiling and comparing so far."""
 
     def __call__(self, images: Tensor, *others: Any) -> Tensor:
         """Return what the function returns."""
         shape = images.shape
         if shape not in self._is_believed:
+            synchronize(images.device)
+            began = time.perf_counter()
             objection = self._objection(images, *others)
             if objection:
                 size = "x".join(map(str, shape))
                 warnings.warn(f"images {size} run uncompiled: {objection}", stacklevel=2)
             self._is_believed[shape] = objection is None
+            synchronize(images.device)
+            self.seconds += time.perf_counter() - began
         return (self._compiled if self._is_believed[shape] else self._function)(images, *others)
 
     def _objection(self, images: Tensor, *others: Any) -> str | None:

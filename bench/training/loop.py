@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from bench.batches import is_out_of_memory
 from bench.data import LabelledImages
 from bench.errors import BenchError
 from bench.training import LOG
@@ -69,10 +70,11 @@ class Run:
         self._loss_sum = torch.zeros((), device=device)
         self._epoch_seconds = 0.0
         self._data_seconds = 0.0
+        self._compiled = 0.0
         self._data_clock = DeviceClock(device)
         self._since = time.perf_counter()
         self._order: tuple[int, Tensor] | None = None
-        self._flops: dict[int, int] = {}
+        self._flops: dict[int, int | None] = {}
 
     @property
     def shipped(self) -> Network:
@@ -187,7 +189,10 @@ class Run:
         synchronize(self.device)
         now = time.perf_counter()
         self.seconds += now - self._since
-        self._epoch_seconds += now - self._since
+        # The speed of an epoch is that of its steps.
+        compiled = self.objective.seconds_compiling
+        self._epoch_seconds += now - self._since - (compiled - self._compiled)
+        self._compiled = compiled
         self._data_seconds += self._data_clock.reset()
         self._since = now
 
@@ -213,8 +218,9 @@ class Run:
             "data_share": self._data_seconds / seconds,
             "minutes_left": self.plan.work(self.step, self.plan.steps) / speed / 60,
         }
-        if (peak := peak_flops(self.device, self.recipe.amp)) is not None:
-            row["flop_utilisation"] = self._step_flops(size) * steps / seconds / peak
+        peak = peak_flops(self.device, self.recipe.amp)
+        if peak is not None and (flops := self._step_flops(size)) is not None:
+            row["flop_utilisation"] = flops * steps / seconds / peak
         self.log.append(row)
         self._loss_sum.zero_()
         self._tick()
@@ -228,15 +234,23 @@ class Run:
                 f"the loss of epoch {epoch + 1} is not finite: lower learning_rate or set amp = 'off'"
             )
 
-    def _step_flops(self, size: int) -> int:
-        """Return the FLOPs of one step, counted on the uncompiled functions with other draws."""
+    def _step_flops(self, size: int) -> int | None:
+        """Return the FLOPs of one step, counted on the uncompiled functions with other draws.
+
+        None where these have too little memory; compiled ones need less.
+        """
         if size not in self._flops:
             # A copy, whose statistics and gradients nobody will miss.
             copied = copy.deepcopy(self.model)
             eager = Objective(copied, self.recipe.model_copy(update=EAGER), self.device)
             generator = torch.Generator(self.device).manual_seed(0)
             images, labels = self._batch(self.step - 1, generator)
-            self._flops[size] = count_flops(lambda: eager.loss(images, labels, generator).backward())
+            try:
+                self._flops[size] = count_flops(lambda: eager.loss(images, labels, generator).backward())
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._flops[size] = None
         return self._flops[size]
 
 

@@ -48,13 +48,25 @@ class Objective:
         self.device = device
         self._first_pass: Callable[[Images], Tensor] = self._eager_first_pass
         self._loss: Callable[[Images, Labels], Tensor] = self._eager_loss
+        self._compilations: tuple[CheckedCompilation, ...] = ()
         if _is_compiled(recipe, device):
             exact_pass, exact_loss = None, None
             if recipe.amp != "off":
                 exact = Objective(model, recipe.model_copy(update=EAGER | {"amp": "off"}), device)
                 exact_pass, exact_loss = exact._eager_first_pass, exact._eager_loss
-            self._first_pass = CheckedCompilation(self._eager_first_pass, model, exact_pass)
-            self._loss = CheckedCompilation(self._eager_loss, model, exact_loss)
+            self._first_pass = first_pass = CheckedCompilation(self._eager_first_pass, model, exact_pass)
+            self._loss = loss = CheckedCompilation(self._eager_loss, model, exact_loss)
+            self._compilations = (first_pass, loss)
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether the first batch of each size has to wait for a compiler."""
+        return bool(self._compilations)
+
+    @property
+    def seconds_compiling(self) -> float:
+        """Wall time of compiling and checking so far."""
+        return sum(compilation.seconds for compilation in self._compilations)
 
     def loss(self, images: Images, labels: Labels, generator: torch.Generator) -> Float[Tensor, ""]:
         """Attack the images if the recipe says so and return the loss, ready for `backward`."""

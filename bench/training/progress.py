@@ -43,6 +43,11 @@ class Reporter:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
+    def say(self, text: str) -> None:
+        """Print a line on standard error."""
+        if self._is_shown:
+            self._bar.console.print(text)
+
     def step(self, done: int) -> None:
         """Move the bar."""
         self._bar.update(self._task, completed=done)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from bench import devices
+from bench.batches import is_out_of_memory
 from bench.data import train_images
 from bench.errors import BenchError
 from bench.holding import held
@@ -81,6 +82,8 @@ class Session:
         if (finished := self._finished()) is not None:
             return finished
         with listening() as stop, Reporter(is_shown, run.plan.steps, run.step) as reporter:
+            if run.objective.is_compiled and not run.is_done:
+                reporter.say("compiling: the first step of each image size takes minutes")
             saved = time.monotonic()
             while not (run.is_done or stop.is_made or _is_past(began, max_minutes)):
                 epochs = len(run.log)
@@ -99,7 +102,9 @@ class Session:
     def _take_step(self) -> None:
         try:
             self._run.take_step()
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
             size = self.recipe.batch_size
             raise BenchError(f"{self.device} has too little memory: lower batch_size ({size})") from error
 

@@ -38,6 +38,8 @@ def main() -> None:
     height, _, channels = dataset(ENTRIES[recipe.model].dataset).shape
     size = asked.size or height
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    # As in training.
+    torch.backends.cudnn.benchmark = device.type == "cuda"
     model = build(ENTRIES[recipe.model]).to(device).to(memory_format=torch.channels_last)
     objective = Objective(model, recipe, device)
     optimiser = torch.optim.SGD(model.parameters(), 0.0, momentum=0.9)

@@ -158,7 +158,9 @@ def test_without_memory_for_the_check_it_is_believed(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.gpu
+@pytest.mark.timeout(900)
 @pytest.mark.filterwarnings("default:TensorFloat32:UserWarning")
+@pytest.mark.filterwarnings("default:.torch.jit:DeprecationWarning")
 def test_the_gpu_compiles_right_gradients() -> None:
     """torch's own compiler is believed."""
     net = Net().cuda()

@@ -231,6 +231,27 @@ def test_running_out_of_memory_only_costs_time(runner, plan) -> None:
     assert made.store.read_outcomes(record)["example"].tolist() == list(range(8))
 
 
+def test_what_does_not_fit_is_not_tried_again_in_the_next_group(runner, plan) -> None:
+    """Attempts that fail are slow on a GPU; other work, which may need less memory, begins with all."""
+    sizes = []
+
+    class Small(Fixed):
+        def unroll(self, images, iterations):
+            sizes.append(len(images))
+            if len(images) > 4:
+                raise torch.AcceleratorError("CUDA error: out of memory")
+            return super().unroll(images, iterations)
+
+    attacked = [c for c in plan("adversarial", model="plain") if c.attack_target == "first"][:2]
+    known = {"model": "m", "weights": "m"}
+    cells = [plan("clean", model="plain")[0].model_copy(update=known)]
+    cells += [c.model_copy(update=known | {"source": "m", "source_weights": "m"}) for c in attacked]
+    records = runner(m=candidate("m", Small())).run(cells)
+
+    assert [record.status for record in records] == ["ok"] * 3
+    assert [size for size in sizes if size > 4] == [8, 8]
+
+
 def test_spsa_keeps_to_the_batch_size(runner, plan) -> None:
     """Its 256 images an example are shown in parts, and the numbers are the same."""
     sizes = []

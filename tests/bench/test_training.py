@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -424,7 +425,9 @@ def test_counting_flops_changes_nothing(toy: Path, tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.gpu
+@pytest.mark.timeout(900)
 @pytest.mark.filterwarnings("default:TensorFloat32:UserWarning")
+@pytest.mark.filterwarnings("default:.torch.jit:DeprecationWarning")
 def test_training_on_a_gpu(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Compiled, in bf16, a run that is interrupted in an epoch goes on there and ends with a card."""
     toy.write_text(RECIPE.replace("[attack]", 'amp = "bf16"\n[attack]'))
@@ -434,6 +437,50 @@ def test_training_on_a_gpu(toy: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     path = run(toy, tmp_path / "out", device="cuda")
     assert json.loads(path.with_suffix(".json").read_text())["is_finished"]
     assert torch.load(tmp_path / "out/state.pt", weights_only=True)["step"] == STEPS
+
+
+def test_without_memory_to_count_flops_training_goes_on(
+    toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compiled functions need less of it than those that are counted."""
+
+    def hungry(step: Callable[[], object]) -> int:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    plain = run(toy, tmp_path / "plain")
+    monkeypatch.setattr(loop, "peak_flops", lambda device, amp: 1e12)
+    monkeypatch.setattr(loop, "count_flops", hungry)
+
+    assert run(toy, tmp_path / "counted").read_bytes() == plain.read_bytes()
+    assert untimed(tmp_path / "counted") == untimed(tmp_path / "plain")
+
+
+def test_compiling_is_no_part_of_the_speed(
+    toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Half an hour of it is told beforehand, and counts as minutes of the run alone."""
+
+    class Slow(loop.Objective):
+        is_compiled = True
+        seconds_compiling = 0.0
+
+        def loss(self, *batch: Any) -> torch.Tensor:
+            clock.now += 2.0
+            if not self.seconds_compiling:
+                self.seconds_compiling = 1800.0
+                clock.now += 1800.0
+            return super().loss(*batch)
+
+    clock = SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
+    monkeypatch.setattr(loop, "Objective", Slow)
+    monkeypatch.setattr(loop, "time", clock)
+    train(str(toy), tmp_path / "out", device="cpu")
+    rows = [json.loads(line) for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
+    card = json.loads((tmp_path / "out" / "toy.json").read_text())
+
+    assert [row["seconds"] for row in rows] == [8.0, 8.0, 2.0 * (STEPS - 8)]
+    assert card["minutes"] == round((1800 + 2 * STEPS) / 60, 1)
+    assert "compiling" in capsys.readouterr().err
 
 
 def test_standard_training_runs(toy: Path, tmp_path: Path) -> None:
