@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.evaluation import Options, candidate_of, run
-from bench.progress import SilentProgress
+from bench.progress import Progress, SilentProgress
 from reports.cell import canonical
 from reports.metrics import Accuracy
 from reports.records import Record, Store
@@ -36,6 +36,11 @@ def evaluate(
     device: str = "auto",
     batch_size: int | None = None,
     data_dir: str | Path | None = None,
+    attack_backend: str = "native",
+    corruptions: Sequence[str] | None = None,
+    severities: Sequence[int] | None = None,
+    corrupted_data: str | Path | None = None,
+    progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Evaluate a model and return one row per cell.
 
@@ -53,6 +58,12 @@ def evaluate(
         device: "auto", "cpu", "cuda" or "cuda:N".
         batch_size: Images evaluated at once; changes speed and memory only.
         data_dir: Folder with datasets, if the embedded 1,000 images do not suffice.
+        attack_backend: "native" or "advertorch".
+        corruptions: Kinds for the suite corruptions; by default all 19.
+        severities: Severities for that suite; by default all five.
+        corrupted_data: Folder of CIFAR-10-C, CIFAR-100-C or ImageNet-C as published, shown instead of images
+            made here.
+        progress: What is told how far it is, as `bench.progress.PlainProgress`; by default nobody is.
 
     Returns:
         A frame with model, readout, iterations, what was done to the images (attack, norm, epsilon, steps,
@@ -72,10 +83,14 @@ def evaluate(
         seed,
         device,
         batch_size,
+        attack_backend,
         data_dir=folder,
+        corruptions=None if corruptions is None else tuple(corruptions),
+        severities=None if severities is None else tuple(severities),
+        corrupted_data=None if corrupted_data is None else Path(corrupted_data),
     )
     with tempfile.TemporaryDirectory() as temporary:
-        found = run([candidate], options, Store(Path(results or temporary)), SilentProgress())
+        found = run([candidate], options, Store(Path(results or temporary)), progress or SilentProgress())
     return frame_of(found.records)
 
 

@@ -60,7 +60,9 @@ class Meter:
     def walk(self, images: Images, iterations: int) -> Iterator[Any]:
         """Yield the steps of a model that shows them, and count."""
         if not hasattr(self.model, "walk"):
-            raise TypeError("the model has no feedback to look into")
+            raise TypeError(
+                "the suite looks at the steps of walk(images, iterations), which the model has not"
+            )
         if not self.takes_channels_last:
             images = _channels_outermost(images)
         for step in self.model.walk(images, iterations):

@@ -56,7 +56,7 @@ def from_zoo(name: str, checkpoint: str | None = None, iterations: int | None = 
         BenchError: If the model or the checkpoint is unknown, damaged or missing.
     """
     if name not in zoo.ENTRIES:
-        raise UnknownName("model", name, zoo.ENTRIES)
+        raise _unknown(name)
     entry = zoo.ENTRIES[name]
     if entry.iterations == 0 and iterations:
         raise BenchError(f"{name} has no feedback, so iterations must be 0, got {iterations}")
@@ -164,13 +164,18 @@ def from_object(
     _require_module(network)
     name = name or type(network).__name__
     network.eval()
-    model: Any = network if isinstance(network, FeedbackModel) else Plain(network).eval()
+    is_recurrent = isinstance(network, FeedbackModel)
+    model: Any = network if is_recurrent else Plain(network).eval()
     if iterations is None:
-        iterations = _own_iterations(network, name)
+        iterations = _own_iterations(network, name, is_recurrent)
+    elif iterations and not is_recurrent:
+        raise BenchError(f"{name} has no unroll, so iterations must be 0, got {iterations}")
     known = known_dataset(dataset)
     shape = preparation.shape if known.torchvision is None else known.shape
     images = _grey(model, shape)
     passes = _count_passes(model, name, known, images, iterations)
+    # Attacks are left with a single image in the end.
+    _count_passes(model, name, known, images[:1], iterations)
     scored = Scored(name, state_hash(network, code_hash), passes - 1, settings_of(network))
     takes_channels_last = _takes_channels_last(model, images, iterations)
     return Candidate(scored, name, dataset, "own", lambda: model, preparation, takes_channels_last)
@@ -210,8 +215,14 @@ def _require_module(network: object) -> None:
         raise BenchError(f"a model must be a torch.nn.Module, got {type(network).__name__}")
 
 
-def _own_iterations(network: nn.Module, name: str) -> int:
-    found = getattr(network, "iterations", 0)
+def _own_iterations(network: nn.Module, name: str, is_recurrent: bool) -> int:
+    """Return the attribute `iterations`, which a network with `unroll` must have."""
+    found = getattr(network, "iterations", None if is_recurrent else 0)
+    if found is None:
+        raise BenchError(
+            f"{name} has unroll but does not say for how many iterations: give iterations (--iterations), or "
+            "the network an attribute of that name"
+        )
     try:
         iterations = operator.index(found)
     except TypeError:
@@ -239,22 +250,24 @@ def _takes_channels_last(model: FeedbackModel, images: Tensor, iterations: int) 
 
 
 def _count_passes(model: FeedbackModel, name: str, dataset: Dataset, images: Tensor, iterations: int) -> int:
-    """Try the model on two images and return how many logits it unrolls to."""
+    """Try the model on a few images and return how many logits it unrolls to."""
     import torch
 
+    count = len(images)
+    shown = f"{count} images" if count > 1 else "a single image"
     classes = len(dataset.classes)
     try:
         with torch.no_grad():
             logits = model.unroll(images, iterations)
     except Exception as error:
-        raise BenchError(f"{name} fails on images of {dataset.name}: {_line(error)}") from error
+        raise BenchError(f"{name} fails on {shown} of {dataset.name}: {_line(error)}") from error
     if not torch.is_tensor(logits):
         raise BenchError(f"{name} must return logits as a tensor, got {type(logits).__name__}")
     passes = {1, iterations + 1}
-    if logits.ndim != 3 or logits.shape[0] not in passes or tuple(logits.shape[1:]) != (2, classes):
-        wanted = f"({iterations + 1}, 2, {classes})"
+    if logits.ndim != 3 or logits.shape[0] not in passes or tuple(logits.shape[1:]) != (count, classes):
+        wanted = f"({iterations + 1}, {count}, {classes})"
         raise BenchError(
-            f"{name} must return logits of shape {wanted} for 2 images, got {tuple(logits.shape)}"
+            f"{name} must return logits of shape {wanted} for {shown}, got {tuple(logits.shape)}"
         )
     return int(logits.shape[0])
 
@@ -267,6 +280,12 @@ def _grey(model: FeedbackModel, shape: tuple[int, int, int]) -> Tensor:
     images = torch.full((2, channels, height, width), 0.5)
     parameter = next(iter(model.parameters()), None) if isinstance(model, torch.nn.Module) else None
     return images if parameter is None else images.to(parameter.device, parameter.dtype)
+
+
+def _unknown(name: str) -> BenchError:
+    if Path(name).suffix == ".py":
+        return BenchError(f"{name!r} names no factory: give {name}:FACTORY, which returns the model")
+    return UnknownName("model", name, zoo.ENTRIES)
 
 
 @contextmanager

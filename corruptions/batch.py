@@ -57,6 +57,7 @@ def apply(
 
     Raises:
         LookupError: If the corruption or the table is not known.
+        TypeError: If the images are no tensor.
         ValueError: If the images, the severity, the indices or an option are not as described.
     """
     corrupt = _corruption(name, options)
@@ -132,6 +133,8 @@ def _corruption(name: str, options: Iterable[str]) -> Callable[..., Tensor]:
 
 
 def _check_images(images: Tensor) -> None:
+    if not isinstance(images, Tensor):
+        raise TypeError(f"images must be a tensor [n, c, h, w], got {type(images).__name__}")
     if images.ndim != 4:
         raise ValueError(f"images must be a tensor [n, c, h, w], got shape {list(images.shape)}")
     if not images.is_floating_point():

@@ -22,8 +22,22 @@ import numba
 import numpy as np
 import torch
 
-compile_loop = numba.njit(nogil=True, cache=True, error_model="numpy")
-compile_exact_loop = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
+
+def _kept(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Return a decorator that compiles a function, once for all processes where it can be kept."""
+
+    def compile_it(function: Callable[..., Any]) -> Any:
+        try:
+            return numba.njit(nogil=True, cache=True, error_model="numpy", **options)(function)
+        except RuntimeError:
+            # Neither the package's folder nor the user's cache can be written.
+            return numba.njit(nogil=True, error_model="numpy", **options)(function)
+
+    return compile_it
+
+
+compile_loop = _kept()
+compile_exact_loop = _kept(fastmath={"contract"})
 """For sums without rounding errors: there, fusing a product with an addition changes nothing."""
 
 inline_loop = numba.njit(inline="always")

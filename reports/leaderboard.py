@@ -131,7 +131,8 @@ def model_info(standing: Standing) -> dict[str, str | int | bool | None]:
         "autoattack_acc": _percent(standing.autoattack),
         "external": _percent(standing.best_known),
         "unreliable": bool(failed) if standing.checked else None,
-        "footnote": f"{f'failed checks: {failed}; ' if failed else ''}{_made(standing)} checks made",
+        "footnote": f"{f'failed checks: {failed}; ' if failed else ''}{_made(standing)} checks made; "
+        f"{_counts(standing)}",
     }
 
 
@@ -185,6 +186,17 @@ def _is_cascade(record: Record) -> bool:
 
 def _made(standing: Standing) -> str:
     return f"{standing.checked} of {len(RULES)}"
+
+
+def _counts(standing: Standing) -> str:
+    """Return on how many images each accuracy was measured, which need not be the same ones."""
+    found = {
+        "clean_acc": standing.clean,
+        "autoattack_acc": standing.autoattack,
+        "external": standing.best_known,
+    }
+    counts = {name: accuracy.n for name, accuracy in found.items() if accuracy}
+    return "images: " + ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
 def _unreliable(standing: Standing) -> str:

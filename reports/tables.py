@@ -15,7 +15,7 @@ from reports.metrics import Accuracy, MeanAccuracy
 from reports.values import Value, fields, texts
 
 if TYPE_CHECKING:
-    from rich.table import Table as RichTable
+    from rich.console import Group
 
 DASH = "-"
 MISSING = "a dash: no such cell was measured, or it failed"
@@ -140,20 +140,56 @@ def to_json(table: Table) -> str:
     return json.dumps(as_data(table), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
-def to_terminal(table: Table) -> RichTable:
-    """Return a rich table with intervals under the values and notes as its caption."""
+def to_terminal(table: Table, width: int) -> Group:
+    """Return a table for so many letters a line, with intervals under the values and notes below it.
+
+    Columns that do not fit beside the others stand below them, with the labels of the rows again: no number
+    is cut off.
+    """
+    from rich.console import Group
     from rich.markup import escape
     from rich.table import Table as RichTable
+    from rich.text import Text
 
-    rich = RichTable(
-        title=escape(table.title), caption=escape("\n".join(table.notes)), caption_justify="left"
-    )
-    rich.add_column("")
-    for column in table.columns:
-        rich.add_column(escape(column.heading), justify="right")
-    for line in _cells(table, escape, _terminal_value):
-        rich.add_row(*line, end_section=True)
-    return rich
+    lines = _cells(table, escape, _terminal_value)
+    headings = [escape(column.heading) for column in table.columns]
+    label_width = min(max((_widest(line[0], "\n") for line in lines), default=0), width // 2)
+    needed = [
+        max([_widest(heading), *(_widest(line[place], "\n") for line in lines)])
+        for place, heading in enumerate(headings, 1)
+    ]
+    parts = []
+    for places in _side_by_side(needed, width - label_width - len("|  |")):
+        rich = RichTable(title=escape(table.title))
+        rich.add_column("", min_width=label_width, overflow="fold")
+        for place in places:
+            rich.add_column(headings[place], justify="right", min_width=needed[place], overflow="fold")
+        for line in lines:
+            rich.add_row(line[0], *(line[1 + place] for place in places), end_section=True)
+        parts.append(rich)
+    return Group(*parts, *(Text(f"- {note}", style="dim") for note in table.footnotes))
+
+
+def _widest(markup: str, apart: str | None = None) -> int:
+    """Return the width of the longest word, or of the longest part, on a terminal."""
+    from rich.text import Text
+
+    parts = Text.from_markup(markup).plain.split(apart)
+    return max((Text(part).cell_len for part in parts), default=0)
+
+
+def _side_by_side(widths: Sequence[int], room: int) -> list[list[int]]:
+    """Return the places of columns that fit in a line together, at least one each."""
+    found: list[list[int]] = [[]]
+    left = room
+    for place, width in enumerate(widths):
+        needed = width + len("  |")
+        if found[-1] and needed > left:
+            found.append([])
+            left = room
+        found[-1].append(place)
+        left -= needed
+    return found
 
 
 RENDERERS: dict[str, Callable[[Table], str]] = {

@@ -101,6 +101,8 @@ def run(
     from bench import evaluation
     from reports.records import Store
 
+    if options["data_dir"] is not None and not options["data_dir"].is_dir():
+        raise BenchError(f"--data-dir {options['data_dir']} is no folder")
     store = Store(results)
     candidates = [
         evaluation.candidate_of(name, dataset, checkpoint, iterations, options["data_dir"])
@@ -189,4 +191,4 @@ def _print_tables(store: Store, suite: str, datasets: set[str]) -> None:
 
     console = Console()
     for table in tables:
-        console.print(to_terminal(table))
+        console.print(to_terminal(table, console.width))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     "--format",
     "style",
     type=click.Choice(["markdown", "latex", "csv", "json"]),
-    help="Of tables that are printed or written as one file; by default markdown.",
+    help="Of tables that are printed or written as one file; by default as the suffix says, or markdown.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="File or folder to write instead of printing.")
 @click.option(
@@ -83,7 +83,7 @@ def report(
         ):
             click.echo(path)
     else:
-        _print_tables(archive, table, style or "markdown", out)
+        _print_tables(archive, table, style or _style_of(out), out)
 
 
 def _print_tables(archive: Archive, name: str | None, style: str, out: Path | None) -> None:
@@ -98,6 +98,14 @@ def _print_tables(archive: Archive, name: str | None, style: str, out: Path | No
         return
     with reporting.mendable():
         replace_text(out, text)
+
+
+def _style_of(out: Path | None) -> str:
+    """Return the format that the name of a file asks for; Markdown for no file and for other names."""
+    from reports.tables import SUFFIXES
+
+    styles = {suffix: style for style, suffix in SUFFIXES.items()}
+    return styles.get(out.suffix.removeprefix("."), "markdown") if out else "markdown"
 
 
 def _check(archive: Archive, folder: Path) -> None:

@@ -9,8 +9,10 @@ import torch
 from torch import nn
 
 import bench
+import zoo
 from bench import models
 from bench.errors import BenchError
+from bench.evaluation import candidate_of
 
 FILE = """
 import torch
@@ -56,11 +58,41 @@ def test_a_file_with_a_feedback_model(file: Path) -> None:
 
 
 def test_a_file_with_a_plain_module(file: Path) -> None:
-    """A module without unroll has a single pass, whatever is asked for."""
-    found = models.from_file(f"{file}:plain", "fashion_mnist", 3)
+    """A module without unroll has a single pass, and more cannot be asked for."""
+    found = models.from_file(f"{file}:plain", "fashion_mnist", 0)
+    with pytest.raises(BenchError, match="plain has no unroll, so iterations must be 0, got 3"):
+        models.from_file(f"{file}:plain", "fashion_mnist", 3)
 
     assert found.scored.iterations == 0
     assert found.load().unroll(torch.rand(2, 1, 28, 28), 0).shape == (1, 2, 10)
+
+
+def test_a_recurrent_network_says_how_often_it_iterates(file: Path) -> None:
+    """The first pass alone would be measured without a word."""
+    file.write_text(FILE.replace("    iterations = 2\n", ""))
+
+    with pytest.raises(BenchError, match="build has unroll but does not say for how many iterations"):
+        models.from_file(f"{file}:build", "fashion_mnist")
+    assert models.from_file(f"{file}:build", "fashion_mnist", 4).scored.iterations == 4
+    with pytest.raises(BenchError, match="CNNF has unroll but does not say"):
+        models.from_memory(zoo.load("cnnf_fmnist"), "fashion_mnist")
+
+
+def test_a_network_is_tried_on_a_single_image() -> None:
+    """Attacks end with one; `squeeze` takes its dimension away."""
+
+    class Squeezed(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images.flatten(1)[:, :10].squeeze()
+
+    with pytest.raises(BenchError, match=r"logits of shape \(1, 1, 10\) for a single image, got \(1, 10\)"):
+        models.from_memory(Squeezed(), "fashion_mnist")
+
+
+def test_a_file_without_a_factory_is_told_what_is_missing(file: Path) -> None:
+    """It is no name of the zoo."""
+    with pytest.raises(BenchError, match="names no factory: give"):
+        candidate_of(str(file), "fashion_mnist", None, None)
 
 
 def test_a_changed_file_is_another_model(file: Path) -> None:
@@ -78,7 +110,7 @@ def test_a_changed_file_is_another_model(file: Path) -> None:
         ("missing", "fashion_mnist", "cannot be made: AttributeError"),
         ("breaks", "fashion_mnist", "cannot be made: OSError: no weights here"),
         ("nothing", "fashion_mnist", r"must be a torch\.nn\.Module, got int"),
-        ("build", "cifar10", "fails on images of cifar10: RuntimeError"),
+        ("build", "cifar10", "fails on 2 images of cifar10: RuntimeError"),
         ("build", "cifar", "did you mean 'cifar10'"),
     ],
 )
@@ -109,6 +141,7 @@ class Stated(torch.nn.Linear):
         pass
 
 class Lists(torch.nn.Module):
+    iterations = 0
     def unroll(self, images, iterations):
         return [images.flatten(1)[:, :10]]
 
@@ -178,7 +211,7 @@ def test_the_files_beside_it_are_part_of_a_model(hard_file: Path) -> None:
         ("wordy", "cannot be made: ValueError: two lines$"),
         ("lists", "must return logits as a tensor, got list"),
         ("many", "attribute iterations of many must be a whole number from 0, got 'many'"),
-        ("pair", "fails on images of fashion_mnist: .*"),
+        ("pair", "fails on 2 images of fashion_mnist: .*"),
     ],
 )
 def test_what_a_person_writes_is_told_in_one_line(hard_file: Path, factory: str, message: str) -> None:

@@ -72,7 +72,7 @@ class Counting:
 
     def __call__(self, logits):
         self.calls += 1
-        return logits.roll(self.calls // 2, 1)
+        return logits.roll(self.calls, 1)
 
 
 class Remembering(Broken):

@@ -97,7 +97,7 @@ def test_robustbenchs_file(folder: Path, tmp_path: Path) -> None:
     assert path.relative_to(tmp_path / "out").as_posix() == "cifar10/Linf/cnnf_cifar_aaaaaaaa_2_last.json"
     assert (info["clean_acc"], info["autoattack_acc"], info["external"]) == ("90.00", "85.00", "70.00")
     assert (info["eps"], info["dataset"], info["unreliable"]) == ("8/255", "cifar10", False)
-    assert info["footnote"] == "4 of 19 checks made"
+    assert info["footnote"] == "4 of 19 checks made; images: clean_acc 20, autoattack_acc 20, external 20"
 
 
 @pytest.fixture

@@ -273,12 +273,44 @@ def test_the_terminal_shows_names_as_they_are() -> None:
     from rich.console import Console
 
     console = Console(width=100, record=True, file=io.StringIO())
-    console.print(to_terminal(Table("[bold]t", (Column("c"),), (Row("[red]r", (Accuracy(1, 2),)),))))
+    table = Table("[bold]t", (Column("c"),), (Row("[red]r", (Accuracy(1, 2),)),))
+    console.print(to_terminal(table, console.width))
     text = console.export_text()
 
     assert "[bold]t" in text
     assert "[red]r" in text
     assert "50.0" in text
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_the_terminal_cuts_nothing_off(width: int) -> None:
+    """Columns without room stand below the others, with their labels; the notes stand once, at the end."""
+    from rich.console import Console
+
+    names = [f"PGD-{steps} (e2e_avg)" for steps in range(10, 30)]
+    values = tuple(Accuracy(correct, 1000) for correct in range(401, 421))
+    rows = (Row("CNN-F (last)", values), Row("CNN-F (avg)", (*values[:-1], None)))
+    table = Table("t", tuple(map(Column, names)), rows, ("a note",), ("made here",))
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(to_terminal(table, console.width))
+    text = console.export_text()
+
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    assert all(f" {correct / 10:.1f} " in text for correct in range(401, 420))
+    assert text.count("n=1000") == 39
+    assert all(name.split()[0] in text for name in names)
+    assert [text.count(note) for note in ("a note", "made here")] == [1, 1]
+
+
+def test_the_terminal_shows_a_table_without_rows() -> None:
+    """All of it may have failed."""
+    from rich.console import Console
+
+    console = Console(width=40, record=True, file=io.StringIO())
+    console.print(to_terminal(Table("t", (Column("c"),), ()), console.width))
+
+    assert "c" in console.export_text()
 
 
 GROUPED = Table(
