@@ -39,6 +39,7 @@ def gradients(
     - `difference_error`: relative distance, on a few pixels and in float64, between autograd and central
       finite differences of the margin between the two highest logits; 0 where both are zero
     - `margin`: that margin
+    - `nonfinite_answer`: 1 where the answer holds a NaN or an infinity; the other measures mean nothing there
 
     The margin serves the comparison because it does not saturate.
     """
@@ -55,6 +56,7 @@ def gradients(
         "nonfinite_gradient": ~rows.isfinite().all(1),
         "difference_error": _difference_error(_in_float64(model), readout, perturbed, iterations),
         "margin": _margin(readout.of(logits)),
+        "nonfinite_answer": ~readout.of(logits).isfinite().all(1),
     }
     return Observation(logits, _at_the_end(measures, logits))
 
@@ -64,7 +66,8 @@ def repeats(
 ) -> Observation:
     """Measure how far a read answer moves when only what surrounds the image changes.
 
-    Distances are the largest over classes, in units of the largest logit of the batch:
+    Distances are the largest over classes, in units of the largest finite logit of the batch. A NaN that
+    stays one has not moved; one that comes or goes has moved infinitely far:
 
     - `again`: the same batch once more
     - `after_others`: the same batch after one of inverted images
@@ -80,10 +83,12 @@ def repeats(
 
     logits = model.unroll(perturbed, iterations)
     first = readout.of(logits)
-    scale = first.abs().amax()
+    scale = torch.where(first.isfinite(), first.abs(), 0).amax()
 
     def moved(other: Tensor) -> Float[Tensor, " n"]:
-        return (other - first).abs().amax(1) / scale
+        is_same = (other == first) | (other.isnan() & first.isnan())
+        distance = ((other - first).abs() / scale).nan_to_num(torch.inf, posinf=torch.inf)
+        return distance.masked_fill(is_same, 0).amax(1)
 
     measures = {"again": moved(answer(perturbed))}
     answer(1 - perturbed)

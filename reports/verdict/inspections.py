@@ -22,13 +22,17 @@ MOVED = 1e-3
 
 
 def gradients(evidence: Evidence) -> Finding:
-    """The gradient that an attack climbs must be neither zero nor NaN."""
+    """The gradient that an attack climbs must be neither zero nor NaN, nor must the answer."""
     found = _measured(evidence, "zero_gradient", "nonfinite_gradient")
     if found is None:
         return _missing()
     record, (zero, nonfinite) = found
     numbers = f"{int(zero.sum())} of {len(zero)} are zero, {int(nonfinite.sum())} not finite"
-    return judged(_is_common((zero > 0) | (nonfinite > 0)), numbers, _own(evidence, record))
+    lost = _nonfinite_answers(evidence, record)
+    if lost.any():
+        numbers += f", {int(lost.sum())} answers are not finite"
+    is_useless = (zero > 0) | (nonfinite > 0) | lost.reindex(zero.index, fill_value=False)
+    return judged(_is_common(is_useless), numbers, _own(evidence, record))
 
 
 def finite_differences(evidence: Evidence) -> Finding:
@@ -96,8 +100,19 @@ def _within(evidence: Evidence, name: str, limit: float, numbers: Callable[[pd.S
     if found is None:
         return _missing()
     record, (values,) = found
+    values = values[~_nonfinite_answers(evidence, record).reindex(values.index, fill_value=False)]
+    if values.empty:
+        return not_run("no answer is finite")
     # Not "above", so that NaN is out of line.
     return judged(_is_common(~(values <= limit)), numbers(values), _own(evidence, record))
+
+
+def _nonfinite_answers(evidence: Evidence, record: Record) -> pd.Series:
+    """Return which examples have no finite answer, which the check `gradients` tells; empty if unknown."""
+    import pandas as pd
+
+    found = evidence.column(record, "nonfinite_answer")
+    return pd.Series(dtype=bool) if found is None else found > 0
 
 
 def _measured(evidence: Evidence, *names: str) -> tuple[Record, list[pd.Series]] | None:

@@ -204,3 +204,15 @@ def test_an_honest_undefended_model_raises_no_alarm(tmp_path: Path) -> None:
     }
     assert standing[0.2] <= 2
     assert standing[0.5] == standing[1.0] == 0
+
+
+def test_answers_that_are_no_numbers_are_told_as_such(tmp_path: Path) -> None:
+    """Some images have them, at every call the same: neither randomness nor state, nor a wrong slope."""
+
+    def often_lost(logits: torch.Tensor) -> torch.Tensor:
+        return logits.masked_fill(logits.argmax(1, keepdim=True) % 2 == 0, torch.nan)
+
+    found = failed(run(Broken(after=often_lost), tmp_path))
+
+    assert "gradients" in found
+    assert not found & {"deterministic", "stateless", "finite differences", "logit scale", "logits"}
