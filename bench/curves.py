@@ -59,7 +59,7 @@ def _read(source: str) -> tuple[str, list[Epoch]]:
         reason = str(error).splitlines()[0]
         raise BenchError(f"{path} is neither a card nor the log of a training: {reason}") from error
     if not epochs:
-        raise BenchError(f"{path} tells of no finished epoch")
+        raise BenchError(f"{path} holds the log of no finished epoch")
     return name, epochs
 
 

@@ -78,7 +78,7 @@ def exact_float32() -> Iterator[None]:
 
 @contextmanager
 def reproducible() -> Iterator[None]:
-    """Compute in exact float32, by algorithms that depend on the task alone: not on timing, not on luck."""
+    """Compute in exact float32, and let cuDNN take algorithms that neither timing nor chance decides."""
     import torch
 
     cudnn = torch.backends.cudnn

@@ -108,6 +108,8 @@ def run(candidates: Sequence[Candidate], options: Options, store: Store, progres
     """
     if options.batch_size is not None and options.batch_size < 1:
         raise BenchError(f"batch size must be at least 1, got {options.batch_size}")
+    if options.data_dir is not None and not options.data_dir.is_dir():
+        raise BenchError(f"the data folder {options.data_dir} is not there")
     device = devices.resolve(options.device)
     cells, involved = _plan(candidates, options, is_gpu=device.type != "cpu")
     try:

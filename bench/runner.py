@@ -58,7 +58,7 @@ class Runner:
     progress: Progress
     _models: dict[Identity, Meter] = field(default_factory=dict)
     _limits: dict[tuple[object, ...], int] = field(default_factory=dict)
-    """How many images fit the memory at once, where it was too little for a batch."""
+    """How many images fitted the memory at once, by what was done to them; more are not tried again."""
 
     def __post_init__(self) -> None:
         self._unfinished = Unfinished(self.store.folder)

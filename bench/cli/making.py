@@ -159,7 +159,7 @@ def train(recipe: str | None, is_list: bool, out: Path | None, **options: Any) -
     "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write into."
 )
 def curves(trainings: tuple[str, ...], out: Path) -> None:
-    """Draw how trainings went: folders of `bench train`, cards, or models of the zoo with shipped weights.
+    """Draw how trainings went: folders of `bench train`, cards with a log, or models with such a card.
 
     \b
     Examples:

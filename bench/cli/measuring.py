@@ -101,8 +101,6 @@ def run(
     from bench import evaluation
     from reports.records import Store
 
-    if options["data_dir"] is not None and not options["data_dir"].is_dir():
-        raise BenchError(f"--data-dir {options['data_dir']} is no folder")
     store = Store(results)
     candidates = [
         evaluation.candidate_of(name, dataset, checkpoint, iterations, options["data_dir"])

@@ -20,7 +20,7 @@ AUTOATTACK: tuple[Member, ...] = (
 
 GPU_SIZES = Sizes(1000)
 GPU_BATCH_SIZE = 256
-"""A batch of a cascade takes minutes."""
+"""Its attacks take hundreds of steps: a killed run should lose only some of the images."""
 CPU_SIZES = {"strongest": Sizes(32), "autoattack": Sizes(16)}
 
 

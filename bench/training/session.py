@@ -83,7 +83,7 @@ class Session:
             return finished
         with listening() as stop, Reporter(is_shown, run.plan.steps, run.step) as reporter:
             if run.objective.is_compiled and not run.is_done:
-                reporter.say("compiling: the first step of each image size takes minutes")
+                reporter.say("compiling: the first step of each image size may take minutes")
             saved = time.monotonic()
             while not (run.is_done or stop.is_made or _is_past(began, max_minutes)):
                 epochs = len(run.log)

@@ -10,6 +10,7 @@ import pytest
 from bench.curves import write
 from bench.errors import BenchError
 from bench.training import LOG
+from bench.training.evaluation import STEPS
 
 PICTURES = {f"{name}.{style}" for name in ("accuracy", "loss") for style in ("pdf", "svg", "png", "json")}
 
@@ -64,7 +65,7 @@ def test_a_line_is_a_training(folder: Path, card: Path, tmp_path: Path) -> None:
 
     assert points(out / "accuracy.json") == {
         "clean": {"steep": [(1, 50.0), (2, 75.0)], "plain": [(1, 50.0), (2, 75.0), (3, 83.5)]},
-        "PGD-10 on the first pass": {"steep": [(1, 10.0), (2, 45.0)]},
+        f"PGD-{STEPS} on the first pass": {"steep": [(1, 10.0), (2, 45.0)]},
     }
     assert points(out / "loss.json")[""]["plain"] == [(1, 2.0), (2, 1.0), (3, 0.6667)]
     first = json.loads((out / "accuracy.json").read_text())["panels"][0]["series"][0]["points"][0]
@@ -74,7 +75,7 @@ def test_a_line_is_a_training(folder: Path, card: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("", "no finished epoch"),
+        ("", "holds the log of no finished epoch"),
         ("garbage\n", "neither a card nor the log of a training"),
         ('{"epoch": 1}\n', "neither a card nor the log of a training"),
         (json.dumps(lines([1.5])[0]) + "\n", "neither a card nor the log of a training"),
@@ -93,9 +94,21 @@ def test_what_is_no_log_is_refused(folder: Path, tmp_path: Path, content: str, r
 
 
 def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
-    """A model of the zoo stands for its card, another name for a path."""
+    """Nor is a folder without a training."""
+    with pytest.raises(BenchError, match=r"is no training: .*log\.jsonl cannot be read"):
+        write([str(tmp_path)], tmp_path / "out")
     with pytest.raises(BenchError, match="nowhere is no training"):
         write([str(tmp_path / "nowhere")], tmp_path / "out")
+
+
+def test_a_model_of_the_zoo_stands_for_its_card(tmp_path: Path) -> None:
+    """Ten epochs of a network that was shipped with its log; another card, written before, has none."""
+    write(["cnn_fmnist_std"], tmp_path)
+    drawn = points(tmp_path / "accuracy.json")
+
+    assert [epoch for epoch, _ in drawn["clean"]["cnn_fmnist_std"]] == [*range(1, 11)]
+    with pytest.raises(BenchError, match="holds the log of no finished epoch"):
+        write(["cnn_fmnist"], tmp_path)
 
 
 def test_one_name_is_one_training(folder: Path, card: Path, tmp_path: Path) -> None:

@@ -49,6 +49,19 @@ def test_one_table(results: Path, style: str, start: str) -> None:
     assert "mismatch" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [("t.tex", "\\begin{table}"), ("t.csv", "table,row"), ("t.json", "["), ("t", "### ")],
+)
+def test_one_file_has_the_format_of_its_suffix(results: Path, tmp_path: Path, name: str, start: str) -> None:
+    """Unless another one is asked for."""
+    call("report", results, "--out", tmp_path / name)
+    call("report", results, "--out", tmp_path / f"other_{name}", "--format", "markdown")
+
+    assert (tmp_path / name).read_text().startswith(start)
+    assert (tmp_path / f"other_{name}").read_text().startswith("### ")
+
+
 def test_one_figure(results: Path, tmp_path: Path) -> None:
     """Into a folder in every format; into a file only if it is alone, in the format of its suffix."""
     folder = call("report", results, "--figure", "consistency", "--out", tmp_path / "pictures")

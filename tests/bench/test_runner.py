@@ -239,7 +239,7 @@ def test_what_does_not_fit_is_not_tried_again_in_the_next_group(runner, plan) ->
         def unroll(self, images, iterations):
             sizes.append(len(images))
             if len(images) > 4:
-                raise torch.AcceleratorError("CUDA error: out of memory")
+                raise RuntimeError("CUDA error: out of memory")
             return super().unroll(images, iterations)
 
     attacked = [c for c in plan("adversarial", model="plain") if c.attack_target == "first"][:2]

@@ -178,6 +178,7 @@ GOOD = torch.rand(2, 3, 32, 32)
             ValueError,
             "floating point in \\[0, 1\\], got torch.uint8",
         ),
+        ({"images": GOOD.numpy()}, TypeError, "must be a tensor \\[n, c, h, w\\], got ndarray"),
         ({"images": GOOD[0]}, ValueError, "must be a tensor \\[n, c, h, w\\], got shape \\[3, 32, 32\\]"),
         ({"images": GOOD[:, :2]}, ValueError, "1 or 3 channels, got 2"),
         ({"images": GOOD[..., :27]}, ValueError, "at least 28x28, got 32x27"),
