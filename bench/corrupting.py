@@ -11,7 +11,7 @@ gives the same pixels on any device and in any batch, and the same bytes whereve
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -66,6 +66,8 @@ class Report:
     """Image -> why it could not be corrupted."""
     without_alpha: set[str] = field(default_factory=set)
     """Images whose alpha channel was dropped, of those read now."""
+    skipped: list[str] = field(default_factory=list)
+    """Files beside the images that are not read."""
 
     @property
     def is_complete(self) -> bool:
@@ -76,12 +78,18 @@ class Report:
         """Return what to tell the user at the end."""
         lines = [f"{self.written} corrupted images written, {self.kept} were there"]
         if self.without_alpha:
-            others = f" and {len(self.without_alpha) - 1} more" if len(self.without_alpha) > 1 else ""
-            lines.append(f"alpha dropped: {min(self.without_alpha)}{others}")
+            lines.append(f"alpha dropped: {_shortened(self.without_alpha)}")
+        if self.skipped:
+            lines.append(f"left alone, no kind of image that is read: {_shortened(self.skipped)}")
         if self.failures:
             lines.append(f"{len(self.failures)} images could not be corrupted:")
             lines += [f"  {name}: {reason}" for name, reason in sorted(self.failures.items())]
         return lines
+
+
+def _shortened(names: Collection[str]) -> str:
+    others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"{min(names)}{others}"
 
 
 def corrupt(source: Path, out: Path, options: Options, progress: Progress | None = None) -> Report:
@@ -112,7 +120,9 @@ def corrupt(source: Path, out: Path, options: Options, progress: Progress | None
     progress = progress or SilentProgress()
     originals = _open(source, out, options.batch_size)
     device = devices.resolve(options.device)
-    report = Report(failures=originals.failures, without_alpha=originals.without_alpha)
+    report = Report(
+        failures=originals.failures, without_alpha=originals.without_alpha, skipped=originals.skipped
+    )
     with _claimed(out, _settings(originals, options), names):
         pending = {(name, level): originals.pending(name, level) for name in names for level in severities}
         report.kept = len(pending) * originals.count - sum(pending.values())

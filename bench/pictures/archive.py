@@ -27,6 +27,7 @@ class Archive:
     def __init__(self, source: Path, target: Path, batch_size: int) -> None:
         self.failures: dict[str, str] = {}
         self.without_alpha: set[str] = set()
+        self.skipped: list[str] = []
         self._target = target
         self._arrays = _read_arrays(source)
         images = self._arrays["images"]

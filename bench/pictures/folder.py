@@ -53,7 +53,7 @@ class Folder:
         self.failures: dict[str, str] = {}
         self.without_alpha: set[str] = set()
         self._source, self._target, self._batch_size = source, target, batch_size
-        self._paths = _find(source)
+        self._paths, self.skipped = _find(source)
         self.count = len(self._paths)
 
     def pending(self, name: str, severity: int) -> int:
@@ -102,11 +102,14 @@ class Folder:
             advance(1)
 
 
-def _find(source: Path) -> list[str]:
+def _find(source: Path) -> tuple[list[str], list[str]]:
+    """Return the images of a folder, and the files that are none or of a kind that is not read."""
+
     def fail(error: OSError) -> None:
         raise BenchError(f"cannot read {error.filename}: {error.strerror}")
 
     found: dict[str, str] = {}
+    skipped = []
     for home, folders, files in os.walk(source, onerror=fail, followlinks=True):
         inside = Path(home).relative_to(source)
         # Hidden ones are not pictures (macOS keeps ._name.png beside name.png); links may lead back up.
@@ -114,7 +117,10 @@ def _find(source: Path) -> list[str]:
         folders[:] = [f for f in folders if f[0] != "." and (Path(home) / f).resolve() not in above]
         for name in files:
             path = inside / name
-            if name[0] == "." or path.suffix.lower() not in SUFFIXES:
+            if name[0] == ".":
+                continue
+            if path.suffix.lower() not in SUFFIXES:
+                skipped.append(path.as_posix())
                 continue
             copy, text = path.with_suffix(".png").as_posix(), path.as_posix()
             if copy in found:
@@ -123,12 +129,12 @@ def _find(source: Path) -> list[str]:
             found[copy] = text
     if not found:
         raise BenchError(f"{source} has no images ({', '.join(s[1:] for s in SUFFIXES)})")
-    return sorted(found.values())
+    return sorted(found.values()), sorted(skipped)
 
 
 def _read_pixels(path: Path) -> tuple[Pixels, bool]:
-    """Return an image's pixels, grey or colour, and whether an alpha channel was dropped."""
-    from PIL import Image, UnidentifiedImageError
+    """Return an image's pixels, upright, grey or colour, and whether an alpha channel was dropped."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(path) as image:
@@ -138,8 +144,10 @@ def _read_pixels(path: Path) -> tuple[Pixels, bool]:
             if image.mode[0] in "IF":
                 raise ValueError(f"mode {image.mode} is not 8 bits a channel")
             had_alpha = image.has_transparency_data
+            # Copies have no EXIF that would turn them when shown.
+            upright = ImageOps.exif_transpose(image)
             # Transparent palettes cannot be turned into colours in one step.
-            whole = image.convert("RGBA") if had_alpha and image.mode == "P" else image
+            whole = upright.convert("RGBA") if had_alpha and image.mode == "P" else upright
             pixels = np.asarray(whole.convert("L" if image.mode in ("1", "L", "LA") else "RGB"))
     except UnidentifiedImageError as error:
         raise ValueError("it is no image, or damaged") from error

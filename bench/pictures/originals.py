@@ -35,6 +35,8 @@ class Originals(Protocol):
     """Image -> why it could not be read."""
     without_alpha: set[str]
     """Images whose alpha channel was dropped."""
+    skipped: list[str]
+    """Files beside the images that are not read."""
 
     def pending(self, name: str, severity: int) -> int:
         """Return how many copies are not there."""

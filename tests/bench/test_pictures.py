@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from bench.corrupting import Options, corrupt
 from bench.errors import BenchError
@@ -159,6 +159,32 @@ def test_modes(tmp_path: Path, mode: str, shape: tuple[int, ...]) -> None:
     assert report.is_complete
     notes = [line for line in report.lines() if "alpha" in line]
     assert notes == ([] if mode == "1" else ["alpha dropped: a.png and 1 more"])
+
+
+def test_photographs_stand_upright(tmp_path: Path) -> None:
+    """A copy has no EXIF: its pixels stand as viewers show the original's."""
+    levels = pixels(28, 40, 3)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    (tmp_path / "in").mkdir()
+    Image.fromarray(levels).save(tmp_path / "in/turned.png", exif=exif)
+    Image.fromarray(np.rot90(levels, -1)).save(tmp_path / "in/upright.png")
+    corrupt(tmp_path / "in", tmp_path / "out", Options("brightness", "3", "cifar", 0, "cpu"))
+
+    turned, upright = (read(tmp_path / f"out/brightness/3/{name}.png") for name in ("turned", "upright"))
+    assert turned.shape == (40, 28, 3)
+    assert (turned == upright).all()
+
+
+def test_other_files_are_told(photos: Path, tmp_path: Path) -> None:
+    """Nobody has to find out that pictures of an unknown kind have no copies."""
+    Image.fromarray(pixels(30, 30, 3)).save(photos / "cat" / "moving.gif")
+    (photos / ".hidden").write_text("no picture")
+    report = corrupt(photos, tmp_path / "out", FOG)
+
+    assert report.is_complete
+    assert report.skipped == ["cat/moving.gif", "notes.txt"]
+    assert report.lines()[1] == "left alone, no kind of image that is read: cat/moving.gif and 1 more"
 
 
 @pytest.mark.parametrize("channels", [2, 4])
