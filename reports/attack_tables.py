@@ -57,7 +57,7 @@ def transfer_tables(records: Sequence[Record], store: Store) -> list[Table]:
     ok = [record for record in records if record.status == "ok"]
     rows = subjects(ok)
     labels = labels_of(rows)
-    sources = list(dict.fromkeys(model for r in ok if (model := r.cell.source_identity) is not None))
+    sources = sorted({model for r in ok if (model := r.cell.source_identity) is not None})
     names = names_of(sources)
     found = {row: [_pick(ok, row, source) for source in (None, *sources)] for row in rows}
     cell = records[0].cell

@@ -122,7 +122,7 @@ def run(
         click.echo(f"Picture: {picture}", err=True)
     if not done.is_complete:
         failed = [record for record in done.records if record.status == "error"]
-        click.echo(f"{len(failed)} cells failed; the first: {failed[0].error}", err=True)
+        click.echo(f"cells that failed: {len(failed)}; the first: {failed[0].error}", err=True)
         sys.exit(1)
 
 

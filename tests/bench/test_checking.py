@@ -184,7 +184,7 @@ def test_a_run_with_a_failed_cell_makes_no_baseline(results, tmp_path) -> None:
     done = call("baseline", results, "--out", tmp_path / "b.json")
 
     assert done.exit_code == 2
-    assert "1 cells failed, the first with RuntimeError: no; run them again" in done.stderr
+    assert "cells that failed: 1, the first with RuntimeError: no; run them again" in done.stderr
     assert not (tmp_path / "b.json").exists()
 
 

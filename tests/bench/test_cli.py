@@ -230,7 +230,7 @@ def test_failing_cells_give_exit_code_1(tmp_path: Path) -> None:
     )
 
     assert done.exit_code == 1
-    assert "1 cells failed" in done.output
+    assert "cells that failed: 1;" in done.output
     assert "RuntimeError: only pairs" in done.output
 
 

@@ -131,7 +131,10 @@ def test_the_worst_case_takes_all_suites_of_the_folder(cascade, record, tmp_path
 
 
 def test_transfer_has_a_column_for_each_source(record, tmp_path: Path) -> None:
-    """The white-box attack stands beside those from elsewhere; the lowest of a row is the weakest."""
+    """The white-box attack stands beside those from elsewhere; the lowest of a row is the weakest.
+
+    They stand in one order, whatever the order of the records.
+    """
     records = [
         record(None, 90, suite="transfer"),
         record("transfer", 70, suite="transfer"),
@@ -143,3 +146,4 @@ def test_transfer_has_a_column_for_each_source(record, tmp_path: Path) -> None:
     (row,) = table.rows
     assert [value.correct for value in row.values] == [90, 70, 40]
     assert table.weakest(row).correct == 40
+    assert tables_of(records[::-1], Store(tmp_path)) == [table]

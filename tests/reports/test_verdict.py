@@ -254,7 +254,7 @@ def test_other_suites_end_with_the_short_form(attacked, tmp_path: Path) -> None:
 
     assert isinstance(shown["PGD (e2e)"], Doubted)
     assert not isinstance(shown["PGD (first)"], Doubted)
-    assert any("2 checks pass, 2 fail, 15 not run" in note for note in table.notes)
+    assert any("of 19 checks, 2 passed, 2 failed, 15 not run" in note for note in table.notes)
     assert any(note.startswith("† CNN-F (last), other targets") for note in table.notes)
 
 

@@ -129,7 +129,7 @@ def test_a_failed_cell_makes_no_baseline(answered, record) -> None:
     store = answered("run", {None: predictions(4)})
     store.append(record("pgd-7 first", 0, 4, status="error", error="RuntimeError: no memory"))
 
-    with pytest.raises(BaselineError, match="1 cells failed, the first with RuntimeError: no memory"):
+    with pytest.raises(BaselineError, match="cells that failed: 1, the first with RuntimeError: no memory"):
         baseline_of(store)
 
 
