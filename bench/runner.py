@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -25,6 +24,7 @@ from bench.data import LabelledImages
 from bench.devices import Machine
 from bench.earlier import Earlier
 from bench.examples import SHOWN, strip
+from bench.groups import describe, group_by_images
 from bench.meter import Meter
 from bench.models import Candidate
 from bench.perturbing import Perturbed, perturber_of, to_images
@@ -82,12 +82,13 @@ class Runner:
         self._earlier = Earlier(self.store, known, SHOWN)
         done = [record.key for record in known if record.status == "ok" and self.store.has_outcomes(record)]
         self._unfinished.remove_finished(done)
-        self.progress.start([(describe(group), group[0].examples) for group in groups])
+        names = describe(groups)
+        self.progress.start([(name, group[0].examples) for name, group in zip(names, groups, strict=True)])
         written = []
-        for group in groups:
+        for name, group in zip(names, groups, strict=True):
             started = time.perf_counter()
-            with self.progress.group(describe(group), group[0].examples) as advance:
-                measured = self._attempt(group, advance)
+            with self.progress.group(name, group[0].examples) as advance:
+                measured = self._attempt(group, name, advance)
             seconds = time.perf_counter() - started
             for cell, measurement in zip(group, measured, strict=True):
                 record = self._record(cell, measurement, seconds)
@@ -95,7 +96,9 @@ class Runner:
             self._unfinished.remove(group)
         return written
 
-    def _attempt(self, group: Sequence[Cell], advance: Callable[[int], None]) -> list[_Measurement]:
+    def _attempt(
+        self, group: Sequence[Cell], name: str, advance: Callable[[int], None]
+    ) -> list[_Measurement]:
         """Evaluate a group; if it fails with several models, each alone, so that none spoils others."""
         try:
             return self._evaluate(group, advance)
@@ -105,12 +108,13 @@ class Runner:
             models = dict.fromkeys(cell.identity for cell in group)
             if len(models) == 1:
                 reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
-                self.progress.failed(describe(group), reason)
+                self.progress.failed(name, reason)
                 return [_Measurement(error=reason, traceback=traceback.format_exc()) for _ in group]
         measured: dict[Cell, _Measurement] = {}
         for model in models:
             own = [cell for cell in group if cell.identity == model]
-            measured |= dict(zip(own, self._attempt(own, lambda count: None), strict=True))
+            (name,) = describe([own])
+            measured |= dict(zip(own, self._attempt(own, name, lambda count: None), strict=True))
         return [measured[cell] for cell in group]
 
     def _evaluate(self, group: Sequence[Cell], advance: Callable[[int], None]) -> list[_Measurement]:
@@ -196,30 +200,6 @@ class _Measurement:
     """Wall time of a run that was interrupted in the group."""
     error: str | None = None
     traceback: str | None = None
-
-
-def group_by_images(cells: Iterable[Cell]) -> list[list[Cell]]:
-    """Return cells that share perturbed images together, in the order in which they first appear."""
-    groups: dict[str, list[Cell]] = defaultdict(list)
-    for cell in cells:
-        groups[cell.images_key].append(cell)
-    return list(groups.values())
-
-
-def describe(group: Sequence[Cell]) -> str:
-    """Return a short name of what a group does."""
-    cell = group[0]
-    models = ", ".join(dict.fromkeys(cell.model for cell in group))
-    if cell.perturbation is None:
-        return f"{models}: clean"
-    settings = cell.perturbation.settings
-    if cell.perturbation.kind == "corruption":
-        return f"{models}: {cell.perturbation.name} severity {settings['severity']}"
-    if cell.perturbation.kind == "noise":
-        return f"{models}: {cell.perturbation.name} of sigma {settings['sigma']:.3g}"
-    steps = f"-{settings['steps']}" if "steps" in settings else ""
-    origin = f" from {cell.source}" if cell.is_transfer else ""
-    return f"{models}: {cell.perturbation.name}{steps} {cell.attack_target}{origin}"
 
 
 class _Look(NamedTuple):

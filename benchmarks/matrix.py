@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import zoo
-from bench.runner import group_by_images
+from bench.groups import group_by_images
 from bench.suites import SUITES, Request, Scored, Sizes, plan
 from reports.cell import Cell, Setting
 from zoo.checkpoint import build

@@ -93,7 +93,9 @@ def failures(records: Iterable[Record]) -> list[str]:
     nonfinite = sum(record.nonfinite for record in records)
     notes = []
     if failed:
-        notes.append(f"cells that failed and have no number here: {len(failed)}; the first: {failed[0].error}")
+        notes.append(
+            f"cells that failed and have no number here: {len(failed)}; the first: {failed[0].error}"
+        )
     if nonfinite:
         notes.append(f"answers with NaN or infinite logits, which count as wrong: {nonfinite}")
     return notes

@@ -79,7 +79,9 @@ def make(records: Sequence[Record], store: Outcomes) -> Baseline:
     """
     failed = [record for record in records if record.status == "error"]
     if failed:
-        raise BaselineError(f"cells that failed: {len(failed)}, the first with {failed[0].error}; run them again")
+        raise BaselineError(
+            f"cells that failed: {len(failed)}, the first with {failed[0].error}; run them again"
+        )
     _require_one_run(records)
     labels: dict[str, tuple[int, ...]] = {}
     cells = []

@@ -9,7 +9,6 @@ import torch
 from PIL import Image
 
 from bench.models import Candidate
-from bench.runner import group_by_images
 from bench.suites import Scored
 from reports.records import Record, Store, finished
 
@@ -143,13 +142,6 @@ def test_passes_are_counted_by_hand(runner, plan) -> None:
     record = runner().run(cells)[0]
 
     assert (record.passes.forward, record.passes.backward) == (7 * 4 * 3 + 4 * 3, 7 * 4 * 3)
-
-
-def test_cells_that_differ_in_readout_share_their_images(plan) -> None:
-    """Last and avg are two readings of one attack."""
-    groups = group_by_images(plan("adversarial"))
-
-    assert all({cell.readout for cell in group} == {"last", "avg"} for group in groups)
 
 
 def test_a_failing_group_is_recorded_and_the_rest_goes_on(runner, plan, candidates) -> None:

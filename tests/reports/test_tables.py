@@ -179,7 +179,10 @@ def test_missing_and_failed_cells_are_dashes(record, tmp_path: Path) -> None:
     (table,) = tables_of(records, Store(tmp_path))
 
     assert table.rows[0].values == (Accuracy(9, 10), None, None, None, None, None, None)
-    assert any("cells that failed and have no number here: 1;" in note and "RuntimeError: no" in note for note in table.notes)
+    assert any(
+        "cells that failed and have no number here: 1;" in note and "RuntimeError: no" in note
+        for note in table.notes
+    )
     assert "| - " in to_markdown(table)
     assert f"- {MISSING}" in to_markdown(table)
     assert as_data(table)["rows"][0]["values"][1:] == [None] * 6
