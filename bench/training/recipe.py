@@ -218,7 +218,8 @@ def _validated(content: Mapping[str, Any], source: str) -> Recipe:
 
 
 def _one_line(error: ValidationError, source: str) -> BenchError:
-    first = error.errors()[0]
+    # A key that is misspelt is also one that is missing: the former says what to mend.
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     key = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
         tables: dict[str, type[BaseModel]] = {"attack": TrainingAttack, "image_sizes": SizeStage}
