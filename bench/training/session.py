@@ -97,6 +97,9 @@ class Session:
             run.save(self.out)
             if stop.is_made:
                 raise KeyboardInterrupt
+            if not run.is_done:
+                done = f"{run.step} of {run.plan.steps} steps"
+                reporter.say(f"stopped after {done}, everything is saved: the same command goes on")
             return self._finish()
 
     def _take_step(self) -> None:

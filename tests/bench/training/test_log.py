@@ -38,6 +38,16 @@ def test_log_has_a_line_an_epoch(toy: Path, tmp_path: Path, capsys: pytest.Captu
     assert json.loads((tmp_path / "out" / "toy.json").read_text())["log"] == rows
 
 
+def test_an_unfinished_training_says_so(
+    toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The path of its weights alone would look like the end of a whole one."""
+    train(str(toy), tmp_path / "out", device="cpu", max_minutes=1e-9, progress=True)
+    assert f"stopped after 0 of {STEPS} steps" in capsys.readouterr().err
+    train(str(toy), tmp_path / "out", device="cpu", progress=True)
+    assert "stopped" not in capsys.readouterr().err
+
+
 def test_counting_flops_changes_nothing(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the peak is known each epoch says how much of it was used; the weights stay the same."""
     plain = run(toy, tmp_path / "plain")
