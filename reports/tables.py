@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from reports.metrics import Accuracy, MeanAccuracy
+from reports.terminal import grids
 from reports.values import Value, fields, texts
 
 if TYPE_CHECKING:
@@ -141,55 +142,15 @@ def to_json(table: Table) -> str:
 
 
 def to_terminal(table: Table, width: int) -> Group:
-    """Return a table for so many letters a line, with intervals under the values and notes below it.
-
-    Columns that do not fit beside the others stand below them, with the labels of the rows again: no number
-    is cut off.
-    """
+    """Return a table for so many letters a line, with intervals under the values and notes below it."""
     from rich.console import Group
     from rich.markup import escape
-    from rich.table import Table as RichTable
     from rich.text import Text
 
+    headings = ["", *(escape(column.heading) for column in table.columns)]
     lines = _cells(table, escape, _terminal_value)
-    headings = [escape(column.heading) for column in table.columns]
-    label_width = min(max((_widest(line[0], "\n") for line in lines), default=0), width // 2)
-    needed = [
-        max([_widest(heading), *(_widest(line[place], "\n") for line in lines)])
-        for place, heading in enumerate(headings, 1)
-    ]
-    parts = []
-    for places in _side_by_side(needed, width - label_width - len("|  |")):
-        rich = RichTable(title=escape(table.title))
-        rich.add_column("", min_width=label_width, overflow="fold")
-        for place in places:
-            rich.add_column(headings[place], justify="right", min_width=needed[place], overflow="fold")
-        for line in lines:
-            rich.add_row(line[0], *(line[1 + place] for place in places), end_section=True)
-        parts.append(rich)
+    parts = grids(headings, lines, width, title=escape(table.title), is_ruled=True)
     return Group(*parts, *(Text(f"- {note}", style="dim") for note in table.footnotes))
-
-
-def _widest(markup: str, apart: str | None = None) -> int:
-    """Return the width of the longest word, or of the longest part, on a terminal."""
-    from rich.text import Text
-
-    parts = Text.from_markup(markup).plain.split(apart)
-    return max((Text(part).cell_len for part in parts), default=0)
-
-
-def _side_by_side(widths: Sequence[int], room: int) -> list[list[int]]:
-    """Return the places of columns that fit in a line together, at least one each."""
-    found: list[list[int]] = [[]]
-    left = room
-    for place, width in enumerate(widths):
-        needed = width + len("  |")
-        if found[-1] and needed > left:
-            found.append([])
-            left = room
-        found[-1].append(place)
-        left -= needed
-    return found
 
 
 RENDERERS: dict[str, Callable[[Table], str]] = {

@@ -148,7 +148,8 @@ def _print(verdict: Verdict) -> None:
         return
     from rich.console import Console
 
-    Console(highlight=False).print(to_terminal(verdict))
+    console = Console(highlight=False)
+    console.print(to_terminal(verdict, console.width))
 
 
 def _write(path: Path, text: str) -> None:

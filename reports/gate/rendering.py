@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 from reports.gate.verdict import Finding, Status, Verdict
 from reports.tables import DASH, escape_markdown
+from reports.terminal import grids
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -46,20 +47,17 @@ def to_markdown(verdict: Verdict) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def to_terminal(verdict: Verdict) -> Group:
-    """Return what rich prints: the table of all cells, a line for each that changed, notes, the answer."""
+def to_terminal(verdict: Verdict, width: int) -> Group:
+    """Return the table of all cells, a line for each that changed, notes, the answer: for a terminal."""
     from rich.console import Group
-    from rich.table import Table
+    from rich.markup import escape
     from rich.text import Text
 
     headings, lines = _grid(verdict)
-    table = Table()
-    for index, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if index < 2 else "right")
-    for finding, line in zip(verdict.findings, lines, strict=True):
-        table.add_row(*map(Text, line), style=COLOURS.get(finding.status))
+    styles = [COLOURS.get(finding.status, "") for finding in verdict.findings]
+    parts = grids(headings, [list(map(escape, line)) for line in lines], width, styles=styles)
     changed = [Text(finding.line, COLOURS.get(finding.status, "")) for finding in verdict.changed]
-    return Group(table, *changed, *map(Text, verdict.notes), Text(f"Regression check: {verdict.headline}"))
+    return Group(*parts, *changed, *map(Text, verdict.notes), Text(f"Regression check: {verdict.headline}"))
 
 
 def to_junit(verdict: Verdict) -> str:

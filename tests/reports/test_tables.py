@@ -299,6 +299,7 @@ def test_the_terminal_cuts_nothing_off(width: int) -> None:
     text = console.export_text()
 
     assert max(map(len, text.splitlines())) <= width
+    assert all(line[-1] == "\u2502" for line in text.splitlines() if line[:1] == "\u2502")
     assert "…" not in text
     assert all(f" {correct / 10:.1f} " in text for correct in range(401, 420))
     assert text.count("n=1000") == 39

@@ -82,7 +82,7 @@ def test_junit_is_xml_that_counts(verdict) -> None:
 def test_a_terminal_shows_every_cell_and_every_change(verdict) -> None:
     """The table, a line for each change, the notes, and the answer at the end."""
     console = Console(file=io.StringIO(), width=200)
-    console.print(to_terminal(verdict))
+    console.print(to_terminal(verdict, console.width))
     shown = console.file.getvalue().splitlines()
 
     assert sum("my_net (avg): pgd-7 e2e " in line for line in shown) == 1
@@ -97,3 +97,16 @@ def test_a_terminal_shows_every_cell_and_every_change(verdict) -> None:
         "Regression check: failed (1 regression, 1 suspicious, 1 changed, 1 incomparable, 1 within noise, "
         "1 unchanged)"
     )
+
+
+@pytest.mark.parametrize("width", [50, 80, 100])
+def test_a_terminal_cuts_nothing_off(verdict, width: int) -> None:
+    """Columns without room stand below the others, with the cells' names."""
+    console = Console(file=io.StringIO(), width=width)
+    console.print(to_terminal(verdict, width))
+    shown = console.file.getvalue()
+
+    assert "\u2026" not in shown
+    assert max(map(len, shown.splitlines())) <= width
+    assert all(line[-1] == "\u2502" for line in shown.splitlines() if line[:1] == "\u2502")
+    assert all(text in shown for text in (" regression ", " incomparable ", " 76.60 ", " 1.2e-09 "))
