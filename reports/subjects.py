@@ -118,9 +118,24 @@ def provenance(records: Sequence[Record]) -> list[str]:
         *(f"suite {suite}, version {version}, seed {seed}" for suite, version, seed in runs),
         *([f"n = {', '.join(map(str, sizes))}"] if sizes else []),
         f"weights: {'; '.join(weights)}",
+        *_latest(records),
         *_settings(records),
         f"made with {'; '.join(made)}",
     ]
+
+
+def _latest(records: Sequence[Record]) -> list[str]:
+    """Return one line with the models that ran last of several of their name; none if all names differ."""
+    finished: dict[Identity, str] = {}
+    for record in records:
+        model = record.cell.identity
+        finished[model] = max(record.provenance.finished_at, finished.get(model, ""))
+    newest: dict[str, Identity] = {}
+    for model in sorted(finished, key=lambda model: (finished[model], model)):
+        newest[model.model] = model
+    names = names_of(finished)
+    told = sorted(names[model] for model in newest.values() if names[model] != model.model)
+    return [f"ran last of its name: {', '.join(told)}"] if told else []
 
 
 def _settings(records: Sequence[Record]) -> list[str]:

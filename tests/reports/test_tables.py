@@ -362,3 +362,18 @@ def test_values_say_what_they_are() -> None:
     assert row["values"][1] is None
     assert row["values"][2]["is_clear"] is True
     assert [line["unit"] for line in lines] == ["percent", "points", "percent, published"]
+
+
+def test_the_latest_of_several_of_one_name_is_told(record, tmp_path: Path) -> None:
+    """Who edits a model and runs it again sees which row is the new one; unlike names need no word."""
+
+    def made(weights: str, hour: int, model: str = "my_net") -> Record:
+        when = PROVENANCE.model_copy(update={"finished_at": f"2026-01-02T{hour:02}:00:00+00:00"})
+        return record(None, 90, model=model, weights=weights * 64, provenance=when)
+
+    one = [made("c", 7), made("c", 9, "other")]
+    (alone,) = tables_of(one, Store(tmp_path))
+    (both,) = tables_of([*one, made("b", 11), made("a", 10)], Store(tmp_path))
+
+    assert not any("ran last" in note for note in alone.footnotes)
+    assert "ran last of its name: my_net bbbbbbbb" in both.footnotes
