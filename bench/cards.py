@@ -14,10 +14,10 @@ from reports.records import Record
 
 
 def fill(card: Path, records: Iterable[Record]) -> int:
-    """Write the accuracies of a checkpoint into its card and return how many there are.
+    """Write the accuracies of a checkpoint into its card and return how many there are now.
 
-    Earlier accuracies are replaced. Left out are records of other weights, of corrupted or noisy images, and
-    of an attack that was also run on more images.
+    Of one attack that on most images counts, and of as many images the records. What the card has and the
+    records lack stays. Left out are records of other weights, and of corrupted or noisy images.
 
     Args:
         card: The JSON file beside the weights.
@@ -29,14 +29,15 @@ def fill(card: Path, records: Iterable[Record]) -> int:
     try:
         content = json.loads(card.read_text())
         sha256 = str(content["sha256"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        earlier = sorted(_on_most_images(content.get("accuracies", [])), key=_order)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BenchError(f"{card} is not a card: {error}") from error
     own = [r for r in records if r.status == "ok" and r.cell.weights == sha256 and _belongs(r)]
     if not own:
         raise BenchError(f"no record is of the weights of {card.name}, SHA-256 {sha256[:12]}")
     # Of several seeds on as many images the lowest.
     own.sort(key=lambda record: -record.cell.seed)
-    content["accuracies"] = _on_most_images(map(_accuracy, own))
+    content["accuracies"] = sorted(_on_most_images([*earlier, *map(_accuracy, own)]), key=_order)
     with mendable():
         replace_text(card, json.dumps(content, indent=2) + "\n")
     return len(content["accuracies"])
@@ -53,6 +54,20 @@ def _on_most_images(accuracies: Iterable[dict[str, Any]]) -> list[dict[str, Any]
         if done not in best or found["n"] >= best[done]["n"]:
             best[done] = found
     return list(best.values())
+
+
+def _order(accuracy: dict[str, Any]) -> str:
+    """Return what sorts accuracies: clean ones, then attack by attack, shorter before longer."""
+    attack = accuracy["attack"] or {}
+    facts = [
+        attack.get("name", ""),
+        accuracy["source"] or "",
+        f"{attack.get('steps', 0):06}",
+        accuracy["attack_target"] or "",
+        f"{accuracy['iterations']:06}",
+        accuracy["readout"],
+    ]
+    return json.dumps([*facts, accuracy["settings"], attack], sort_keys=True)
 
 
 def _belongs(record: Record) -> bool:

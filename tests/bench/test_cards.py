@@ -24,11 +24,9 @@ def results(tmp_path: Path) -> Path:
 
 
 def test_a_card_takes_what_a_run_measured(results: Path, tmp_path: Path) -> None:
-    """Counts and settings of every cell, replacing what stood there; the rest of the card stays."""
+    """Counts and settings of every cell; the rest of the card stays."""
     card = tmp_path / "card.json"
-    card.write_text(
-        json.dumps({"sha256": from_zoo("cnn_fmnist").scored.weights, "epochs": 10, "accuracies": [1]})
-    )
+    card.write_text(json.dumps({"sha256": from_zoo("cnn_fmnist").scored.weights, "epochs": 10}))
     done = CliRunner().invoke(main, ["card", str(results), str(card)])
     content = json.loads(card.read_text())
     (clean,) = [found for found in content["accuracies"] if found["attack"] is None]
@@ -52,6 +50,32 @@ def test_of_several_runs_the_one_on_most_images_counts(results: Path, tmp_path: 
 
     assert done.stdout.startswith("4 accuracies")
     assert [found["n"] for found in content["accuracies"] if found["attack"] is None] == [5]
+
+
+def test_what_the_card_knew_stays_unless_it_was_measured_again(results: Path, tmp_path: Path) -> None:
+    """Results of another day need not be at hand; on as many images the new ones count, on fewer the old."""
+    card = tmp_path / "card.json"
+    card.write_text(json.dumps({"sha256": from_zoo("cnn_fmnist").scored.weights}))
+    records = Store(results).read()
+    fill(card, records)
+    whole = json.loads(card.read_text())
+    assert [found["attack"] and found["attack"]["name"] for found in whole["accuracies"]] == [
+        None,
+        "pgd",
+        "pgd",
+        "spsa",
+    ]
+
+    whole["accuracies"][0] |= {"n": 2, "correct": 0}
+    whole["accuracies"][1] |= {"n": 3, "correct": 77}
+    whole["accuracies"][2] |= {"n": 9, "correct": 5}
+    card.write_text(json.dumps(whole))
+    assert fill(card, records[:-1]) == 4
+    mended = json.loads(card.read_text())["accuracies"]
+    assert [found["n"] for found in mended] == [3, 3, 9, 1]
+    assert mended[1]["correct"] <= 3
+    assert mended[2]["correct"] == 5
+    assert mended[3] == whole["accuracies"][3]
 
 
 def test_of_several_seeds_the_lowest_counts(results: Path, tmp_path: Path) -> None:
@@ -88,7 +112,9 @@ def test_a_card_whose_hash_is_no_text(tmp_path: Path) -> None:
         fill(card, [])
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}"])
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"sha256": "a", "accuracies": [1]}', '{"sha256": "a", "accuracies": [{}]}']
+)
 def test_something_else_than_a_card_is_refused(results: Path, tmp_path: Path, content: str) -> None:
     """One line, and the file stays as it is."""
     card = tmp_path / "card.json"
