@@ -80,9 +80,22 @@ def test_extra_kinds_are_listed_apart(shown) -> None:
     assert mean.share == 1.0
 
 
+@pytest.mark.parametrize("lost", [(1, 2, 3, 4), (5,)])
+def test_no_mean_corruption_error_of_some_severities(shown, lost: tuple[int, ...]) -> None:
+    """AlexNet's errors are over all five: at severity 5 alone every network would look worse than it is."""
+    hits = {(kind, severity): [True, False] for kind in ALEXNET_ERRORS for severity in range(1, 6)}
+    for severity in lost:
+        del hits["fog", severity]
+    notes = shown(hits, dataset="imagenet")[0].notes
+
+    assert not any("normalised by AlexNet" in note for note in notes)
+    assert "CNN-F (last): no mean corruption error, which is over severities 1 to 5 of every kind" in notes
+    assert any("mean error over the 15 kinds 50.0 %" in note for note in notes)
+
+
 def test_on_imagenet_the_error_is_also_relative_to_alexnet(shown) -> None:
     """Always wrong, hand-computed: the mean of 1 over AlexNet's errors; elsewhere there is no such number."""
-    wrong = {(kind, 1): [False, False] for kind in ALEXNET_ERRORS}
+    wrong = {(kind, severity): [False, False] for kind in ALEXNET_ERRORS for severity in range(1, 6)}
     expected = 100 * sum(1 / error for error in ALEXNET_ERRORS.values()) / 15
     notes = shown(wrong, dataset="imagenet")[0].notes
 
