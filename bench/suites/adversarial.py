@@ -47,7 +47,7 @@ def _adversarial(suite: str, request: Request) -> Iterator[Cell]:
 
 def _pgd(suite: str, request: Request) -> Iterator[Cell]:
     yield from _with_first_pass(_clean(suite, request))
-    for target in _paper_targets(request):
+    for target in request.scored.targets:
         yield from _climbs(suite, request, target)
 
 
@@ -112,7 +112,7 @@ ADVERSARIAL = Suite(
 )
 PGD = Suite(
     "pgd",
-    "PGD-7 and PGD-40 of the suite adversarial; targets first, e2e: what a checkpoint's card tells",
+    "PGD-7 and PGD-40 of the suite adversarial; targets first, e2e, e2e_avg: what a checkpoint's card tells",
     _pgd,
     lambda dataset, is_gpu: GPU_SIZES if is_gpu else CPU_SIZES[dataset],
 )
