@@ -23,6 +23,7 @@ def archive(stored):
             cells.append((hits, {**attack_on("pgd", "first", epsilon, k), **SUITE}))
             if k:
                 cells.append((hits[::-1], {**attack_on("pgd", "e2e", epsilon, k), **SUITE}))
+                cells.append((hits, {**attack_on("pgd", "e2e_avg", epsilon, k), **SUITE}))
     own = {"source": "cnn_cifar", "source_weights": "b" * 64}
     cells.append(([True] * 4, {**SUITE, **PLAIN}))
     cells.append(([False] * 4, {**attack_on("pgd", "first", 0.1, 0, **own), **SUITE, **PLAIN}))
@@ -56,16 +57,26 @@ def test_a_line_is_a_model_with_its_own_iterations(archive) -> None:
 
 
 def test_a_panel_is_what_the_attacker_differentiates(archive) -> None:
-    """Each attack alone leaves three and two of four; the CNN, with one target, stands in both panels."""
+    """Each attack alone leaves three and two of four; the CNN, with one target, stands in all panels."""
     (figure,) = target_figures(archive.records, archive)
 
     assert [panel.title for panel in figure.panels] == [
-        "attack on the first pass",
-        "attack through all iterations",
+        "first pass",
+        "all iterations, last logits",
+        "all iterations, mean logits",
     ]
     for panel in figure.panels:
         lines = {series.label: [point.value for point in series.points] for series in panel.series}
         assert lines == {"CNN": [100, 0], "CNN-F": [100, 75, 50]}
+
+
+def test_a_target_that_was_not_run_has_no_panel(archive) -> None:
+    """Of one target alone there is nothing to compare."""
+    some = [r for r in archive.records if r.cell.attack_target != "e2e_avg"]
+    (figure,) = target_figures(some, archive)
+
+    assert [panel.title for panel in figure.panels] == ["first pass", "all iterations, last logits"]
+    assert target_figures([r for r in some if r.cell.attack_target != "e2e"], archive) == []
 
 
 def test_a_line_is_an_epsilon_over_iterations(archive) -> None:
