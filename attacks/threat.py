@@ -63,7 +63,10 @@ class ThreatModel:
         """Return the direction of unit norm along which a linear function grows fastest."""
         if self.norm == "linf":
             return gradient.sign()
-        return gradient / _lengths(gradient).clamp_min(torch.finfo(gradient.dtype).tiny)
+        # Slopes of a network that is very sure have squares of 0 in float32; those of their shares are not.
+        smallest = torch.finfo(gradient.dtype).tiny
+        shares = gradient / gradient.abs().amax((1, 2, 3), keepdim=True).clamp_min(smallest)
+        return shares / _lengths(shares).clamp_min(smallest)
 
 
 def _lengths(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 1 1 1"]:

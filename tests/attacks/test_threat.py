@@ -58,6 +58,19 @@ def test_random_starts_are_allowed(threat, seed) -> None:
     assert start.max() <= 1
 
 
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("scale", [1e-37, 1e-25, 1e-22, 1.0, 1e30])
+def test_steps_have_unit_length_however_flat_the_loss_is(norm: str, scale: float) -> None:
+    """The squares of slopes of 1e-23 and less are 0 in float32; no slope at all is no step."""
+    gradient = scale * torch.randn(3, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    threat = ThreatModel(norm, 1.0)
+    steps = threat.steepest(gradient)
+
+    torch.testing.assert_close(sizes(threat, steps), torch.ones(3))
+    assert (steps.sign() == gradient.sign()).all()
+    assert threat.steepest(torch.zeros_like(gradient)).count_nonzero() == 0
+
+
 def test_l2_starts_fill_the_ball_evenly() -> None:
     """In d dimensions the radius r of a uniform point has E[(r / epsilon)^d] = 1/2."""
     images = torch.full((4000, 1, 1, 2), 0.5, dtype=torch.float64)
