@@ -25,6 +25,14 @@ class Outcomes(Protocol):
         ...
 
 
+class Results(Outcomes, Protocol):
+    """All records of a folder, or of several, and where their outcomes lie."""
+
+    def read(self) -> list[Record]:
+        """Return the records of every suite."""
+        ...
+
+
 @dataclass(frozen=True)
 class Claims:
     """What the authors of a model say it reaches."""

@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from reports.archive import Results
 from reports.attacks_run import attacked
 from reports.cell import Cell, Identity, Setting
 from reports.metrics import Accuracy
-from reports.records import Record, Store
+from reports.records import Record
 from reports.series import largest
 from reports.subjects import Subject, failures, labels_of, names_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
-from reports.verdict.evidence import threat_of
+from reports.verdict.evidence import about, threat_of
 from reports.worst_case import hits, standing
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def cascade_tables(records: Sequence[Record], store: Store) -> list[Table]:
+def cascade_tables(records: Sequence[Record], store: Results) -> list[Table]:
     """Return one table, a column per scored answer and a row per member, from records of one suite.
 
     A value is the share of examples that stand after a member. The last row is the share that stands after
@@ -52,7 +53,7 @@ def cascade_tables(records: Sequence[Record], store: Store) -> list[Table]:
     return [Table(title, headings, tuple(rows), (*notes, *failures(records)), made_with)]
 
 
-def transfer_tables(records: Sequence[Record], store: Store) -> list[Table]:
+def transfer_tables(records: Sequence[Record], store: Results) -> list[Table]:
     """Return one table, a row per scored answer and a column per network that the images were made on."""
     ok = [record for record in records if record.status == "ok"]
     rows = subjects(ok)
@@ -105,15 +106,13 @@ def _place(name: str, columns: Sequence[Subject], records: Sequence[Record]) -> 
     return max(order.index(name) for order in orders if name in order)
 
 
-def _worst_case(cascade: Record, store: Store) -> Accuracy:
+def _worst_case(cascade: Record, store: Results) -> Accuracy:
     """Return what stands of a cascade's examples after all attacks of its threat model in the folder."""
     cell = cascade.cell
     rivals = [
         record
-        for record in attacked(store.read())
-        if (record.cell.dataset, record.cell.seed) == (cell.dataset, cell.seed)
-        and subject(record) == subject(cascade)
-        and threat_of(record.cell) == threat_of(cell)
+        for record in attacked(about(subject(cascade), cell, store.read()))
+        if threat_of(record.cell) == threat_of(cell)
     ]
     found = standing(rivals, store)
     stands = [found[example] for example in hits(store.read_outcomes(cascade))]

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from reports.archive import Outcomes
+from reports.archive import Outcomes, Results
 from reports.cell import Cell
 from reports.metrics import Accuracy, lowest
 from reports.records import Record
 from reports.series import largest
 from reports.subjects import Subject, failures, labels_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
-from reports.verdict import doubted, marked, short_form, verdict_of
+from reports.verdict import doubted, marked, short_form, verdicts_on
 from reports.verdict.paired import Paired
 from reports.worst_case import hits, worst_case
 
@@ -63,11 +63,11 @@ MORE_COLUMNS: dict[str, Query] = {
 }
 
 
-def adversarial_tables(records: Sequence[Record], store: Outcomes) -> list[Table]:
+def adversarial_tables(records: Sequence[Record], store: Results) -> list[Table]:
     """Return the paper's table and ours from records of one suite, dataset and seed.
 
     Attacks of different backends are never mixed. Where several records fill one place, the largest counts
-    (`reports.series`).
+    (`reports.series`). The verdict beside them is by the records of all suites in the folder.
     """
     return [table for remark, own in by_backend(records) for table in _tables_of(own, remark, store)]
 
@@ -80,7 +80,7 @@ def by_backend(records: Sequence[Record]) -> Iterator[tuple[str, list[Record]]]:
         yield "" if backend == "native" else f", attacks by {backend}", own
 
 
-def _tables_of(records: Sequence[Record], remark: str, store: Outcomes) -> list[Table]:
+def _tables_of(records: Sequence[Record], remark: str, store: Results) -> list[Table]:
     cell = records[0].cell
     title = f"{cell.suite} on {cell.dataset}{remark}"
     ok = [record for record in records if record.status == "ok"]
@@ -92,7 +92,7 @@ def _tables_of(records: Sequence[Record], remark: str, store: Outcomes) -> list[
 
     has_attacks = any(not _clean(record.cell) for record in records)
     paper = dict(PAPER_COLUMNS) if has_attacks else {"clean": _clean}
-    verdicts = {row: verdict_of(by_subject[row], store) for row in rows} if has_attacks else {}
+    verdicts = verdicts_on(ok, store) if has_attacks else {}
     doubts = frozenset[str]().union(*map(doubted, verdicts.values()))
     values = {row: [pick(by_subject[row], query, doubts) for query in paper.values()] for row in rows}
     columns = [column_of(heading, heading != "clean") for heading in paper]

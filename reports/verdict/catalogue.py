@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from reports.archive import Outcomes
+from reports.archive import Outcomes, Results
 from reports.records import Record
+from reports.subjects import Subject, subject, subjects
 from reports.verdict import comparisons, inspections
-from reports.verdict.evidence import Evidence
+from reports.verdict.evidence import Evidence, Threat, about, usual_threat
 from reports.verdict.finding import Finding
 
 
@@ -105,18 +106,37 @@ RULES: dict[str, Rule] = {
 }
 
 
-def verdict_of(records: Iterable[Record], store: Outcomes) -> list[Check]:
+def verdict_of(records: Iterable[Record], store: Outcomes, threat: Threat | None = None) -> list[Check]:
     """Return all checks on one scored answer: one model, iteration count and readout.
 
     Args:
         records: Its records; what they do not allow is "not run".
         store: Where their outcomes lie.
+        threat: The threat model in question; None for the one that most attacks share.
 
     Raises:
         RecordError: If outcomes are missing or damaged.
     """
-    evidence = Evidence.of(records, store)
+    evidence = Evidence.of(records, store, threat)
     return [Check(name, rule.judge(evidence), rule.failing) for name, rule in RULES.items()]
+
+
+def verdicts_on(records: Sequence[Record], results: Results) -> dict[Subject, list[Check]]:
+    """Return all checks on every scored answer of a table, by the records of all suites in the folder.
+
+    Args:
+        records: What the table shows, of one dataset and seed. In question is the threat model that most
+            attacks on an answer share here, whatever other suites allowed theirs.
+        results: Where these and the others lie.
+
+    Raises:
+        RecordError: If outcomes are missing or damaged.
+    """
+    found, every = {}, results.read()
+    for answer in subjects(records):
+        own = [record for record in records if subject(record) == answer]
+        found[answer] = verdict_of(about(answer, own[0].cell, every), results, usual_threat(own))
+    return found
 
 
 def doubted(checks: Iterable[Check]) -> frozenset[str]:

@@ -211,7 +211,8 @@ def _settings(cell: Cell) -> dict[str, Setting]:
 def _settings_but(record: Record, free: Iterable[str]) -> frozenset[tuple[str, Setting]]:
     done = record.cell.perturbation
     kept = {name: value for name, value in _settings(record.cell).items() if name not in set(free)}
-    return frozenset({**kept, "name": done.name if done else ""}.items())
+    made_by = {"name": done.name, "backend": done.backend} if done else {}
+    return frozenset({**kept, **made_by}.items())
 
 
 def _setting(record: Record, name: str) -> float:

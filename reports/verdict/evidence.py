@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from reports.archive import Outcomes
-from reports.attacks_run import untouched
+from reports.attacks_run import attacked, untouched
 from reports.cell import Cell
 from reports.records import Record
 from reports.series import one_of_each, rank
+from reports.subjects import Subject, subject
 from reports.worst_case import Hits, hits, survivors
 
 if TYPE_CHECKING:
@@ -35,31 +36,35 @@ class Evidence:
     """Finished records of one scored answer: one model, iteration count and readout.
 
     Records without outcomes are left out: nothing can be compared per example.
+
+    Attributes:
+        threat: The threat model of the numbers in question; None without an attack.
     """
 
     records: tuple[Record, ...]
     store: Outcomes
+    threat: Threat | None
     _frames: dict[str, pd.DataFrame] = field(default_factory=dict, compare=False)
 
     @classmethod
-    def of(cls, records: Iterable[Record], store: Outcomes) -> Evidence:
+    def of(cls, records: Iterable[Record], store: Outcomes, threat: Threat | None = None) -> Evidence:
         """Return the evidence that these records give, of each series the largest alone.
 
         A smaller one says the same of fewer images, which are too few to be compared with the others.
+
+        Args:
+            records: Records of one scored answer.
+            store: Where their outcomes lie.
+            threat: The threat model in question; None for the one that most attacks share.
         """
         usable = (r for r in records if r.status == "ok" and r.outcomes is not None)
-        return cls(tuple(one_of_each(usable)), store)
+        kept = one_of_each(usable)
+        return cls(tuple(kept), store, threat or usual_threat(kept))
 
     @property
     def attacks(self) -> list[Record]:
         """All attacks, at any epsilon."""
-        return [r for r in self.records if r.cell.perturbation and r.cell.perturbation.kind == "attack"]
-
-    @property
-    def threat(self) -> Threat | None:
-        """The threat model that most attacks share: that of the numbers in question."""
-        counts = Counter(threat_of(record.cell) for record in self.attacks)
-        return max(counts, key=lambda threat: (counts[threat], -threat.epsilon), default=None)
+        return attacked(self.records)
 
     @property
     def informed(self) -> list[Record]:
@@ -118,6 +123,21 @@ def threat_of(cell: Cell) -> Threat:
     """Return the threat model of an attack."""
     settings = cell.perturbation.settings if cell.perturbation else {}
     return Threat(str(settings["norm"]), float(settings["epsilon"]))
+
+
+def usual_threat(records: Iterable[Record]) -> Threat | None:
+    """Return the threat model that most attacks share; None without an attack."""
+    counts = Counter(threat_of(record.cell) for record in attacked(records))
+    return max(counts, key=lambda threat: (counts[threat], -threat.epsilon), default=None)
+
+
+def about(answer: Subject, cell: Cell, records: Iterable[Record]) -> list[Record]:
+    """Return those of some records that are on a scored answer, with the dataset and the seed of a cell."""
+    return [
+        record
+        for record in records
+        if (record.cell.dataset, record.cell.seed) == (cell.dataset, cell.seed) and subject(record) == answer
+    ]
 
 
 def work(cell: Cell) -> int:

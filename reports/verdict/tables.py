@@ -63,8 +63,9 @@ def short_form(verdicts: Verdicts) -> list[str]:
         counts = Counter(check.finding.status for check in checks)
         if counts["not run"] < len(checks):
             lines.append(
-                f"verdict on {labels[row]}: of {len(checks)} checks, {counts['pass']} passed, "
-                f"{counts['FAIL']} failed, {counts['not run']} not run; the suite verdict runs all"
+                f"verdict on {labels[row]}, over all suites in the folder: of {len(checks)} checks, "
+                f"{counts['pass']} passed, {counts['FAIL']} failed, {counts['not run']} not run; the suite "
+                "verdict runs all"
             )
     return [*lines, *explanations(verdicts)]
 

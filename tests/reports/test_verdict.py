@@ -49,16 +49,19 @@ def attacked(record, tmp_path: Path) -> Callable[..., Record]:
         columns: dict[str, object] | None = None,
         source: str = "cnnf_cifar",
         suite: str = "verdict",
+        changes: dict[str, object] | None = None,
         **settings: object,
     ) -> Record:
         done = Perturbation(kind="attack", name=name, backend="native", settings=PGD | settings)
         stands = [example not in set(fallen) for example in range(n)]
         iterations = 0 if target == "first" else 2
-        changes = {"perturbation": done, "source": source, "source_weights": "a" * 64}
+        made_by = {"perturbation": done, "source": source, "source_weights": "a" * 64}
         aim = {"attack_target": target, "attack_iterations": iterations}
         frame = outcomes(stands).assign(linf=0.03, l2=1.0, lowest=0.0, highest=1.0, label=range(n))
         frame = frame.assign(**(columns or {}))
-        return store.append(record(None, sum(stands), n, suite=suite, **changes, **aim), frame)
+        return store.append(
+            record(None, sum(stands), n, suite=suite, **made_by, **aim, **(changes or {})), frame
+        )
 
     return made
 
@@ -256,6 +259,43 @@ def test_other_suites_end_with_the_short_form(attacked, tmp_path: Path) -> None:
     assert not isinstance(shown["PGD (first)"], Doubted)
     assert any("of 19 checks, 2 passed, 2 failed, 15 not run" in note for note in table.notes)
     assert any(note.startswith("† CNN-F (last), other targets") for note in table.notes)
+
+
+def test_the_short_form_judges_all_suites_of_the_folder(attacked, tmp_path: Path) -> None:
+    """What `verdict` has found is said and marked beside `adversarial`, in a run's tables and a report's."""
+    own = [attacked(range(40), suite="adversarial", steps=7)]
+    attacked(range(52), name="square")
+    archive = Archive.of([tmp_path])
+    (table,) = tables_of(own, Store(tmp_path))
+    reported = [t for t in tables_of(archive.records, archive) if t.title.startswith("adversarial")]
+    shown = dict(zip((column.heading for column in table.columns), table.rows[0].values, strict=True))
+
+    assert isinstance(shown["PGD (e2e)"], Doubted)
+    assert any(note.startswith("† CNN-F (last), gradient-free: of 100, 12 fall") for note in table.notes)
+    assert reported == [table]
+
+
+def test_the_short_form_is_on_the_threat_model_of_its_table(attacked, tmp_path: Path) -> None:
+    """More attacks of other suites at another epsilon do not make that the one in question."""
+    own = attacked(range(40), suite="adversarial", steps=7)
+    attacked(range(52), name="square")
+    for steps in (10, 20, 40):
+        attacked(range(60), suite="epsilons", steps=steps, epsilon=0.06)
+    (table,) = tables_of([own], Store(tmp_path))
+
+    assert any(note.startswith("† CNN-F (last), gradient-free: of 100, 12 fall") for note in table.notes)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"seed": 1}, {"dataset": "cifar100"}, {"readout": "avg"}, {"iterations": 3}]
+)
+def test_the_short_form_judges_nothing_else(changes, attacked, tmp_path: Path) -> None:
+    """What another seed, dataset or answer has shown is not held against this one."""
+    own = attacked(range(40), suite="adversarial", steps=7)
+    attacked(range(52), name="square", changes=changes)
+    (table,) = tables_of([own], Store(tmp_path))
+
+    assert not any(note.startswith("†") for note in table.notes)
 
 
 def test_records_without_outcomes_prove_nothing(record, tmp_path: Path) -> None:
