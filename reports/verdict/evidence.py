@@ -104,13 +104,16 @@ class Evidence:
 def is_informed(cell: Cell) -> bool:
     """Whether the attacker climbs the gradient of what is scored: these weights, iterations and readout.
 
-    A cascade with members that climb another gradient is neither informed nor ignorant: which of them breaks
-    an image first says nothing of the others.
+    A cascade with members that climb another gradient, or none, is neither informed nor ignorant: which of
+    them breaks an image first says nothing of the others.
     """
     done = cell.perturbation
     if done is None or cell.is_transfer or done.name in GRADIENT_FREE | NOISE:
         return False
-    return is_aimed(cell) and all(member["target"] == cell.attack_target for member in done.members)
+    return is_aimed(cell) and all(
+        member["target"] == cell.attack_target and member["attack"] not in GRADIENT_FREE
+        for member in done.members
+    )
 
 
 def is_aimed(cell: Cell) -> bool:

@@ -96,12 +96,13 @@ def test_an_attack_that_should_not_help_and_does(name: str, attacked, verdict) -
     assert "12" in finding.numbers
 
 
-def cascade(*targets: str) -> dict[str, object]:
-    """Return the settings of a cascade whose members have these targets."""
+def cascade(*targets: str, last: str = "apgd") -> dict[str, object]:
+    """Return the settings of a cascade whose members have these targets; the last may be another attack."""
+    attacks = ["apgd"] * (len(targets) - 1) + [last]
     return {
         f"{k}.{name}": value
-        for k, target in enumerate(targets, 1)
-        for name, value in (("attack", "apgd"), ("target", target))
+        for k, (attack, target) in enumerate(zip(attacks, targets, strict=True), 1)
+        for name, value in (("attack", attack), ("target", target))
     }
 
 
@@ -125,6 +126,21 @@ def test_a_cascade_on_the_answer_alone_is_informed(attacked, verdict) -> None:
     attacked(range(50), name="spsa")
 
     assert verdict()["per example"].finding.status == "pass"
+
+
+def test_a_cascade_with_square_takes_no_side(attacked, verdict) -> None:
+    """PGD leaves 60 and Square breaks 30 of them: AutoAttack, which needs Square for these, hides nothing."""
+    attacked(range(40))
+    attacked(range(70), name="square")
+    alone = verdict()
+    both = attacked(range(70), name="autoattack", **cascade("e2e", "e2e", last="square"))
+    judged = verdict()
+
+    assert judged["per example"].finding == alone["per example"].finding
+    assert judged["per example"].finding.numbers.startswith("30 of 100")
+    assert judged["per example"].finding.status == judged["gradient-free"].finding.status == "FAIL"
+    assert not any(both.key in check.finding.doubted for check in judged.values())
+    assert judged["objective"].finding.numbers == "2 of 2 gradient attacks aim at what is scored"
 
 
 @pytest.mark.parametrize("name", CASES)
