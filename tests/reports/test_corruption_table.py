@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,9 @@ from reports.records import Store
 
 from .conftest import outcomes
 
+WRONG = {(kind, severity): [False, False] for kind in ALEXNET_ERRORS for severity in range(1, 6)}
+"""Two images, wrong under every kind at every severity."""
+
 
 def corrupted(kind: str, severity: int, backend: str = "native") -> dict[str, object]:
     """Return the fields of a cell that shows a corruption."""
@@ -35,11 +39,19 @@ def shown(record, tmp_path: Path):
     """Return a function that stores records of hits per kind and severity, and gives their tables."""
     store = Store(tmp_path)
 
-    def tables(hits: dict[tuple[str, int], list[bool]], clean: int = 2, n: int = 2, dataset: str = "cifar10"):
+    def tables(
+        hits: dict[tuple[str, int], list[bool]],
+        clean: int = 2,
+        n: int = 2,
+        dataset: str = "cifar10",
+        backends: Mapping[str, Sequence[str]] | None = None,
+    ):
         records = [record(None, clean, n, suite="corruptions", dataset=dataset)]
         for (kind, severity), right in hits.items():
-            made = record(None, sum(right), len(right), dataset=dataset, **corrupted(kind, severity))
-            records.append(store.append(made, outcomes(right)))
+            for backend in (backends or {}).get(kind, ["native"]):
+                cell = corrupted(kind, severity, backend)
+                made = record(None, sum(right), len(right), dataset=dataset, **cell)
+                records.append(store.append(made, outcomes(right)))
         return tables_of(records, store)
 
     return tables
@@ -95,11 +107,31 @@ def test_no_mean_corruption_error_of_some_severities(shown, lost: tuple[int, ...
 
 def test_on_imagenet_the_error_is_also_relative_to_alexnet(shown) -> None:
     """Always wrong, hand-computed: the mean of 1 over AlexNet's errors; elsewhere there is no such number."""
-    wrong = {(kind, severity): [False, False] for kind in ALEXNET_ERRORS for severity in range(1, 6)}
     expected = 100 * sum(1 / error for error in ALEXNET_ERRORS.values()) / 15
-    notes = shown(wrong, dataset="imagenet")[0].notes
+    notes = shown(WRONG, dataset="imagenet")[0].notes
 
     assert any(f"mean corruption error {expected:.1f} %" in note for note in notes)
+
+
+@pytest.mark.parametrize(("backend", "is_comparable"), [("official", True), ("native", False)])
+def test_the_error_of_images_made_here_is_told_from_published_ones(backend, is_comparable, shown) -> None:
+    """AlexNet met the published images: other bytes of the same kinds give another number."""
+    backends = dict.fromkeys(ALEXNET_ERRORS, (backend,))
+    notes = shown(WRONG, dataset="imagenet", backends=backends)[0].notes
+    (told,) = [note for note in notes if "mean corruption error" in note]
+
+    assert told.endswith("normalised by AlexNet's errors") == is_comparable
+    assert ("of images made here, AlexNet's of published ones: not comparable" in told) != is_comparable
+
+
+@pytest.mark.parametrize("fog", [("native", "official"), ("native",)])
+def test_no_mean_corruption_error_of_two_origins(fog, shown) -> None:
+    """A mean over published images and ones made here would be a third number."""
+    backends = dict.fromkeys(ALEXNET_ERRORS, ("official",)) | {"fog": fog}
+    notes = shown(WRONG, dataset="imagenet", backends=backends)[0].notes
+
+    assert not any("normalised by AlexNet" in note for note in notes)
+    assert any("no mean corruption error of published images and images made here" in note for note in notes)
 
 
 def test_other_datasets_have_no_mce(shown) -> None:
