@@ -14,6 +14,7 @@ from reports.series import largest
 from reports.subjects import failures, labels_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
 from reports.values import Points, Value
+from reports.verdict import doubted, marked, short_form, verdicts_on
 from reports.worst_case import worst_case
 
 Attack = tuple[str, str]
@@ -26,7 +27,7 @@ def attack_matrix(records: Sequence[Record], archive: Archive) -> list[Table]:
     A row is an answer (model, iterations, readout), a column an attack and its target. `min` is the papers'
     minimum over attacks of mean accuracies, of those on most examples; `worst case` the share of examples
     that survive every attack; `flattery` how much higher the first is. Networks without feedback have one
-    target only.
+    target only. Accuracies in doubt are marked, by the records of all suites in the folder.
     """
     ok = attacked(records)
     if not ok:
@@ -34,10 +35,12 @@ def attack_matrix(records: Sequence[Record], archive: Archive) -> list[Table]:
     rows, attacks = subjects(ok), _attacks(ok)
     labels = labels_of(rows)
     clean = untouched(records)
+    verdicts = verdicts_on(ok, archive)
     lines, flattered = [], []
     for row in rows:
         own = [record for record in ok if subject(record) == row]
-        found = [accuracy_under(own, attack) for attack in attacks]
+        doubts = doubted(verdicts[row])
+        found = [accuracy_under(own, attack, doubts) for attack in attacks]
         minimum = lowest(found)
         worst = worst_case([*own, *(r for r in clean if subject(r) == row)], archive)
         shown = largest(record for record in clean if subject(record) == row)
@@ -59,6 +62,7 @@ def attack_matrix(records: Sequence[Record], archive: Archive) -> list[Table]:
         *flattered,
         *failures(records),
         *budget_notes(ok),
+        *short_form(verdicts),
     )
     made_with = tuple(provenance([*clean, *ok]))
     return [Table(f"Attack matrix, {cell.suite} on {cell.dataset}", columns, tuple(lines), notes, made_with)]
@@ -97,10 +101,12 @@ def attack_map(records: Sequence[Record], archive: Archive) -> list[Figure]:
     ]
 
 
-def accuracy_under(records: Sequence[Record], attack: Attack) -> Accuracy | None:
-    """Return what an answer keeps under an attack, None if it was not run."""
+def accuracy_under(
+    records: Sequence[Record], attack: Attack, doubts: frozenset[str] = frozenset()
+) -> Accuracy | None:
+    """Return what an answer keeps under an attack, marked if in doubt; None if it was not run."""
     found = largest(r for r in records if is_attacked(r.cell) and _attack(r) == attack)
-    return Accuracy(found.correct, found.n) if found else None
+    return marked(found, doubts) if found else None
 
 
 def _attacks(records: Sequence[Record]) -> list[Attack]:

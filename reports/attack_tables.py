@@ -13,6 +13,8 @@ from reports.records import Record
 from reports.series import largest
 from reports.subjects import Subject, failures, labels_of, names_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
+from reports.values import Doubted
+from reports.verdict import doubted, short_form, verdicts_on
 from reports.verdict.evidence import about, threat_of
 from reports.worst_case import hits, standing
 
@@ -24,11 +26,13 @@ def cascade_tables(records: Sequence[Record], store: Results) -> list[Table]:
     """Return one table, a column per scored answer and a row per member, from records of one suite.
 
     A value is the share of examples that stand after a member. The last row is the share that stands after
-    every attack of every suite in the folder on the same examples, dataset and seed.
+    every attack of every suite in the folder on the same examples, dataset and seed. What a cascade in doubt
+    leaves is marked.
     """
     ok = [record for record in records if record.status == "ok"]
     columns = [row for row in subjects(ok) if _cascade_of(ok, row)]
     labels = labels_of(columns)
+    verdicts = verdicts_on([record for record in ok if subject(record) in columns], store)
     standing: dict[str, dict[Subject, Accuracy]] = {"clean": {}}
     notes = [*_threat(ok), "after a member: the share of examples that it and all before it left standing"]
     worst: dict[Subject, Accuracy] = {}
@@ -36,10 +40,11 @@ def cascade_tables(records: Sequence[Record], store: Results) -> list[Table]:
         record = _cascade_of(ok, column)
         assert record is not None
         outcomes = store.read_outcomes(record)
-        names = member_names(record.cell)
-        for number, name in enumerate(["clean", *names]):
+        is_doubted = record.key in doubted(verdicts[column])
+        for number, name in enumerate(["clean", *member_names(record.cell)]):
             left = int((outcomes["fooled_by"] > number).sum())
-            standing.setdefault(name, {})[column] = Accuracy(left, len(outcomes))
+            kind = Doubted if is_doubted and number else Accuracy
+            standing.setdefault(name, {})[column] = kind(left, len(outcomes))
         worst[column] = _worst_case(record, store)
         notes += _hidden_notes(labels[column], record.cell, outcomes)
     standing["worst case"] = worst
@@ -50,7 +55,9 @@ def cascade_tables(records: Sequence[Record], store: Results) -> list[Table]:
     made_with = (f"suite version {cell.suite_version}, seed {cell.seed}", *provenance(ok))
     headings = tuple(Column(labels[column], is_attack=False) for column in columns)
     title = f"{cell.suite} on {cell.dataset}: accuracy after each attack"
-    return [Table(title, headings, tuple(rows), (*notes, *failures(records)), made_with)]
+    return [
+        Table(title, headings, tuple(rows), (*notes, *failures(records), *short_form(verdicts)), made_with)
+    ]
 
 
 def transfer_tables(records: Sequence[Record], store: Results) -> list[Table]:

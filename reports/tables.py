@@ -54,7 +54,7 @@ class Table:
     notes: tuple[str, ...] = ()
     provenance: tuple[str, ...] = ()
 
-    def weakest(self, row: Row) -> Value | None:
+    def weakest(self, row: Row) -> Accuracy | MeanAccuracy | None:
         """Return the lowest accuracy among the attacks of a row that ran on most examples.
 
         One on a few says little about the rest.
@@ -179,11 +179,18 @@ def _cells(table: Table, escape: Callable[[str], str], show: Callable[[Value, bo
     for row in table.rows:
         weakest = table.weakest(row)
         shown = [
-            DASH if value is None else show(value, column.is_attack and value == weakest)
+            DASH if value is None else show(value, column.is_attack and _is_as_low(value, weakest))
             for value, column in zip(row.values, table.columns, strict=True)
         ]
         lines.append([escape(row.label), *shown])
     return lines
+
+
+def _is_as_low(value: Value, weakest: Accuracy | MeanAccuracy | None) -> bool:
+    """Whether a value is the weakest or ties with it, in doubt or not."""
+    if weakest is None or not isinstance(value, Accuracy | MeanAccuracy):
+        return False
+    return (value.share, value.n) == (weakest.share, weakest.n)
 
 
 def _latex_groups(columns: Sequence[Column]) -> list[str]:

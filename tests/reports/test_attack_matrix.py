@@ -6,7 +6,7 @@ from reports.attack_matrix import attack_map, attack_matrix
 from reports.catalogue import TABLES, made
 from reports.metrics import Accuracy
 from reports.tables import render
-from reports.values import Points
+from reports.values import Doubted, Points
 
 from .conftest import attack_on
 
@@ -41,6 +41,17 @@ def test_a_flattering_minimum_is_pointed_out(stored) -> None:
     assert (minimum, worst) == (Accuracy(20, 40), Accuracy(0, 40))
     assert flattery == Points(50.0)
     assert any("flatters it: 20 of 40 images survive that attack, 0 of 40 all" in n for n in table.notes)
+
+
+def test_doubted_numbers_are_marked(stored) -> None:
+    """The attack on what is scored leaves 20 that the first pass breaks: its number alone is no bound."""
+    archive = halves(stored)
+    (table,) = attack_matrix(archive.records, archive)
+    shown = dict(zip((column.heading for column in table.columns), table.rows[0].values, strict=True))
+    marked = [heading for heading, value in shown.items() if isinstance(value, Doubted)]
+
+    assert marked == ["PGD-40 (e2e)"]
+    assert any(note.startswith("† CNN-F (last), per example: 20 of 40 stand") for note in table.notes)
 
 
 def test_a_flattery_of_one_image_is_pointed_out(stored) -> None:
@@ -98,4 +109,7 @@ def test_an_attack_on_few_is_no_minimum(stored) -> None:
     )
     (table,) = attack_matrix(archive.records, archive)
 
-    assert table.rows[0].values[-3:] == (Accuracy(30, 40), Accuracy(29, 40), Points(pytest.approx(2.5)))
+    *_, minimum, worst, flattery = table.rows[0].values
+
+    assert ((minimum.correct, minimum.n), worst) == ((30, 40), Accuracy(29, 40))
+    assert flattery == Points(pytest.approx(2.5))

@@ -9,6 +9,7 @@ from reports.attack_tables import member_names
 from reports.catalogue import tables_of
 from reports.cell import Perturbation
 from reports.records import Record, Store
+from reports.values import Doubted
 
 from .conftest import attack_on, made_cell, outcomes
 
@@ -76,6 +77,16 @@ def test_rows_count_what_stands_after_each_member(cascade, tmp_path: Path) -> No
         "worst case": 2,
     }
     assert any("1 of 5 examples fell to attacks that go around the gradient" in note for note in table.notes)
+
+
+def test_what_a_cascade_in_doubt_leaves_is_marked(cascade, tmp_path: Path) -> None:
+    """Its images leave the ball: nothing after clean and before the worst case can be believed."""
+    store = Store(tmp_path)
+    outside = fooled_by(0, 1, 3, 4, 4).assign(linf=0.04, lowest=0.0, highest=1.0)
+    (table,) = tables_of([store.append(cascade, outside)], store)
+
+    assert [isinstance(row.values[0], Doubted) for row in table.rows] == [False, True, True, True, False]
+    assert any(note.startswith("† CNN-F (last), ball: 5 images") for note in table.notes)
 
 
 def test_a_search_from_what_the_gradient_found_goes_not_around_it(cascade, tmp_path: Path) -> None:
