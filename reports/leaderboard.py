@@ -108,9 +108,21 @@ def leaderboard(records: Sequence[Record], archive: Archive) -> list[Table]:
         "cascade (strongest, AutoAttack), else of those that met every attack along the gradient of the "
         "answer; answers without a cascade stand last",
         f"unreliable: checks of the verdict that failed, and how many of {len(RULES)} could be made",
+        *_other_images(shown),
     )
     rows = tuple(Row(standing.label, _values(standing)) for standing in shown)
     return [Table(f"Leaderboard, {dataset}", columns, rows, notes, tuple(provenance(on_dataset)))]
+
+
+def _other_images(shown: Sequence[Standing]) -> list[str]:
+    """Return a note on whose ranks rest on how many images; none if all rest on as many."""
+    by_size: dict[int, list[str]] = {}
+    for standing in shown:
+        by_size.setdefault(standing.best_known.n, []).append(standing.label)
+    if len(by_size) == 1:
+        return []
+    told = "; ".join(f"{n} of {', '.join(labels)}" for n, labels in sorted(by_size.items()))
+    return [f"ranks compare different images, which may be easier or harder: best known is on {told}"]
 
 
 def model_info(standing: Standing) -> dict[str, str | int | bool | None]:

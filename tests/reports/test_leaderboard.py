@@ -169,6 +169,19 @@ def test_answers_without_a_cascade_stand_last(attacked, tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(("n", "is_said"), [(40, True), (10, False)])
+def test_ranks_on_different_images_are_said(n: int, is_said: bool, attacked, tmp_path: Path) -> None:
+    """Of ten images one may keep more than another of forty and yet fewer of these ten."""
+    attacked("pgd", n, fallen=n // 2, model="wide")
+    attacked("pgd", 10, fallen=4, model="few")
+    archive = Archive.of([tmp_path / "stored"])
+    (table,) = leaderboard(archive.records, archive)
+    notes = [note for note in table.notes if note.startswith("ranks compare different images")]
+
+    assert bool(notes) == is_said
+    assert not is_said or notes[0].endswith("best known is on 10 of few (last); 40 of wide (last)")
+
+
 def test_nothing_checked_is_not_reliable(attacked, tmp_path: Path) -> None:
     """Of a single attack without gradients no check can be made: neither "no" nor false is known."""
     attacked("square", 10, fallen=4)
