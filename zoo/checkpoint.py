@@ -90,9 +90,19 @@ def locate(entry: ZooEntry, checkpoint: str) -> CheckpointFile:
 
 
 def found_at(path: Path) -> CheckpointFile:
-    """Return the checkpoint that a file, or a folder of files, is."""
+    """Return the checkpoint that a file, or a folder of files, is.
+
+    Raises:
+        CheckpointError: If the card beside a .safetensors file, as training leaves it, tells another hash.
+    """
     sha256 = assembled.digest(path) if path.is_dir() else hashlib.sha256(path.read_bytes()).hexdigest()
-    return CheckpointFile(path, sha256, {})
+    card = _card_beside(path)
+    if (told := card.get("sha256", sha256)) != sha256:
+        raise CheckpointError(
+            f"{path.name} is damaged or not what its card is of: its SHA-256 is {sha256[:12]}..., "
+            f"{path.stem}.json says {told[:12]}...; fetch or train both anew, or move the card away"
+        )
+    return CheckpointFile(path, sha256, card)
 
 
 def read_into(model: Network, file: CheckpointFile) -> Network:
@@ -118,6 +128,17 @@ def read_into(model: Network, file: CheckpointFile) -> Network:
         reason = " ".join(str(error).split())
         raise CheckpointError(f"{file.path.name} does not fit the network: {reason[:300]}") from error
     return model
+
+
+def _card_beside(path: Path) -> dict[str, Any]:
+    """Return the card of a .safetensors file; other JSON of its stem, with no hash to compare, is none."""
+    if path.suffix != ".safetensors":
+        return {}
+    try:
+        card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return card if isinstance(card, dict) and isinstance(card.get("sha256"), str) else {}
 
 
 def _shipped(path: Path) -> CheckpointFile:

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 import zoo
 from zoo import checkpoint
-from zoo.checkpoint import CheckpointFile, build, git_blob, locate, read_into
+from zoo.checkpoint import CheckpointFile, build, found_at, git_blob, locate, read_into
 from zoo.cnnf import four_conv, load_public
 from zoo.cnnf.public import public_names
 from zoo.entry import CheckpointError, Download, Shipped
@@ -187,6 +187,48 @@ def test_damaged_shipped_weights_are_refused(tmp_path: Path, monkeypatch: pytest
 
     with pytest.raises(CheckpointError, match="is damaged: its SHA-256"):
         zoo.load("cnnf_fmnist")
+
+
+def test_a_path_is_held_against_the_card_beside_it(tmp_path: Path) -> None:
+    """One flipped bit in what a training left is found as in a shipped file; the line says what to do."""
+    source = checkpoint.WEIGHTS / "cnnf_fmnist_std_1.safetensors"
+    path = tmp_path / "trained.safetensors"
+    path.write_bytes(source.read_bytes())
+    path.with_suffix(".json").write_bytes(source.with_suffix(".json").read_bytes())
+    file = found_at(path)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    damaged = hashlib.sha256(content).hexdigest()
+
+    assert file.card["sha256"] == file.sha256
+    match = f"is {damaged[:12]}..., trained.json says {file.sha256[:12]}...; .* move the card away"
+    with pytest.raises(CheckpointError, match=match):
+        zoo.load("cnnf_fmnist_std_1", str(path))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "beside"),
+    [
+        (".safetensors", None),
+        (".safetensors", b'{"classes": ["shirt", "boot"]}'),
+        (".safetensors", b'["shirt"]'),
+        (".safetensors", b'{"sha256": null}'),
+        (".safetensors", b'{"sha256": "0123'),
+        (".safetensors", b"\xff\xfe"),
+        (".pt", b'{"sha256": "0123"}'),
+    ],
+)
+def test_json_that_is_no_card_of_a_path_breaks_nothing(
+    suffix: str, beside: bytes | None, tmp_path: Path
+) -> None:
+    """Not everything of the same stem is a card with a hash, and a card is of a .safetensors file."""
+    path = tmp_path / f"model{suffix}"
+    path.write_bytes(b"weights")
+    if beside is not None:
+        path.with_suffix(".json").write_bytes(beside)
+
+    assert found_at(path) == CheckpointFile(path, hashlib.sha256(b"weights").hexdigest(), {})
 
 
 def test_unknown_names_list_what_is_known() -> None:

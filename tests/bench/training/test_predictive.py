@@ -155,6 +155,13 @@ def test_feedback_starts_from_a_plain_network_only(tmp_path: Path, backbone: Pat
         run(tmp_path, "again", FEEDBACK, start_from=str(whole))
 
 
+def test_a_damaged_start_is_refused(tmp_path: Path, backbone: Path) -> None:
+    """What is trained on top would carry the damage under the hash of a good run."""
+    backbone.write_bytes(backbone.read_bytes()[:-1] + b"?")
+    with pytest.raises(BenchError, match=r"cannot start from .*: plain\.safetensors is damaged"):
+        run(tmp_path, "pcn", FEEDBACK, start_from=str(backbone))
+
+
 def test_cnnf_makes_no_predictions() -> None:
     """The objective is that of the other family."""
     with pytest.raises(TypeError, match="CNN-F makes no predictions"):
