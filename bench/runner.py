@@ -23,12 +23,13 @@ from bench.batches import in_batches
 from bench.data import LabelledImages
 from bench.devices import Machine
 from bench.earlier import Earlier
+from bench.errors import BenchError
 from bench.examples import SHOWN, strip
 from bench.groups import describe, group_by_images
 from bench.meter import Meter
 from bench.models import Candidate
 from bench.perturbing import Perturbed, perturber_of, to_images
-from bench.probes import PROBES, Observation
+from bench.probes import NOT_OF_EVERY_MODEL, PROBES, Observation
 from bench.progress import Progress
 from bench.unfinished import Growing, Unfinished
 from reports.cell import Cell, Identity
@@ -70,7 +71,7 @@ class Runner:
         KeyboardInterrupt loses a minute of the group that is being worked on, and the batch.
 
         Raises:
-            BenchError: If a model cannot be loaded.
+            BenchError: If a model cannot be loaded, or does not show what its suite looks at.
         """
         groups = group_by_images(cells)
         for cell in (cell for group in groups for cell in group):
@@ -78,6 +79,8 @@ class Runner:
             self._model(cell.identity)
             if cell.source_identity:
                 self._model(cell.source_identity)
+        for cell in {_look(cell): cell for group in groups for cell in group}.values():
+            self._require_shown(cell)
         known = self.store.read()
         self._earlier = Earlier(self.store, known, SHOWN)
         done = [record.key for record in known if record.status == "ok" and self.store.has_outcomes(record)]
@@ -171,6 +174,18 @@ class Runner:
                     model.to(memory_format=torch.channels_last)
             self._models[identity] = Meter(model, takes_channels_last=candidate.takes_channels_last)
         return self._models[identity]
+
+    def _require_shown(self, cell: Cell) -> None:
+        """Try a look on one image where it is not of every model: all cells of the suite would fail."""
+        if cell.probe not in NOT_OF_EVERY_MODEL:
+            return
+        image = to_images(self.images(cell)[0][:1], self.machine)
+        try:
+            with torch.no_grad():
+                PROBES[cell.probe](self._model(cell.identity), image, image, 1)
+        except Exception as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise BenchError(f"{cell.model} does not fit the suite {cell.suite}: {reason}") from error
 
     def _record(self, cell: Cell, measured: _Measurement, seconds: float) -> Record:
         candidate = self.candidates[cell.identity]

@@ -13,7 +13,7 @@ from bench.probes.inspection import gradients, repeats
 from bench.probes.observation import Measures, Observation, Probe, Walker
 from zoo.feedback import Readout
 
-__all__ = ["PROBES", "Measures", "Observation", "Probe", "Walker"]
+__all__ = ["NOT_OF_EVERY_MODEL", "PROBES", "Measures", "Observation", "Probe", "Walker"]
 
 PROBES: dict[str | None, Probe] = {
     None: answers,
@@ -26,3 +26,5 @@ PROBES: dict[str | None, Probe] = {
     "repeats_avg": partial(repeats, Readout.AVG),
 }
 """What a cell's `probe` names."""
+NOT_OF_EVERY_MODEL = ("restoration", "consistency")
+"""Probes whose suites hold nothing else, of something that many models with feedback do not show."""

@@ -29,7 +29,7 @@ def restoration(model: Walker, clean: Images, perturbed: Images, iterations: int
     for step in model.walk(perturbed, iterations):
         made = step.image if logits else perturbed
         if made is None:
-            raise ValueError("the feedback of this model does not reach the pixels")
+            raise ValueError("it needs feedback that reaches the pixels, and this model's does not")
         logits.append(step.logits)
         distances.append((made.clamp(0, 1) - clean).square().flatten(1).mean(1).sqrt())
     return Observation(torch.stack(logits), {"distance": torch.stack(distances)})
@@ -45,7 +45,7 @@ def consistency(model: Walker, clean: Images, perturbed: Images, iterations: int
     """
     steps = list(model.walk(perturbed, iterations))
     if not hasattr(steps[0], "reconstruction"):
-        raise TypeError("self-consistency is a measure of CNN-F")
+        raise TypeError("self-consistency is a measure of CNN-F: it needs steps with a `reconstruction`")
     logits = torch.stack([step.logits for step in steps])
     mismatches = [torch.full_like(logits[0, :, 0], torch.nan)]
     for before, step in pairwise(steps):

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
 
+import bench
 from bench import restoring
+from bench.cli import main
 from bench.errors import BenchError
 from bench.models import Candidate
 from bench.probes import consistency, projection, restoration
@@ -51,7 +55,7 @@ def test_restoration_is_the_distance_to_the_clean_image() -> None:
 
 def test_restoration_needs_feedback_to_the_pixels() -> None:
     """A feedback that ends above them makes no image."""
-    with pytest.raises(ValueError, match="does not reach the pixels"):
+    with pytest.raises(ValueError, match="needs feedback that reaches the pixels"):
         restoration(four_conv(2), torch.rand(1, 1, 28, 28), torch.rand(1, 1, 28, 28), 1)
 
 
@@ -114,15 +118,37 @@ def test_restoration_of_a_network_without_feedback_is_refused(plan) -> None:
         plan("restoration", model="plain")
 
 
-@pytest.mark.parametrize("model", [four_conv(2), Plain(torch.nn.Flatten())])
-def test_a_model_that_shows_no_image_fails_its_cells_alone(runner, plan, model) -> None:
-    """The reason is in the record, and the run goes on."""
-    candidate = Candidate(Scored("feedback", "other", 2), "other", "fashion_mnist", "made", lambda: model)
-    cells = [cell.model_copy(update={"weights": "other"}) for cell in plan("restoration")]
-    records = runner(other=candidate).run(cells)
+@pytest.mark.parametrize(
+    ("suite", "model", "reason"),
+    [
+        ("restoration", four_conv(2), "it needs feedback that reaches the pixels"),
+        ("restoration", Plain(torch.nn.Flatten()), "looks at the steps of walk"),
+        ("consistency", Shown(*[step(image=CLEAN)] * 3), "is a measure of CNN-F"),
+    ],
+)
+def test_a_model_that_does_not_show_what_is_looked_at_is_refused(runner, plan, suite, model, reason) -> None:
+    """One line names it before anything is evaluated, also of the model that would do."""
+    candidate = Candidate(Scored("other", "other", 2), "other", "fashion_mnist", "made", lambda: model)
+    fitting = plan(suite)
+    cells = [cell.model_copy(update={"model": "other", "weights": "other"}) for cell in fitting]
+    made = runner(other=candidate)
 
-    assert {record.status for record in records} == {"error"}
-    assert all("feedback" in record.error or "walk" in record.error for record in records)
+    with pytest.raises(BenchError, match=f"^other does not fit the suite {suite}: .*{reason}"):
+        made.run([*fitting, *cells])
+    assert made.store.read() == []
+
+
+@pytest.mark.parametrize(("suite", "model"), [("consistency", "pcn_fmnist"), ("restoration", "cnnf_fmnist")])
+def test_suites_that_do_not_fit_end_with_one_line(suite: str, model: str, tmp_path: Path) -> None:
+    """It is something to mend, no cell that failed: exit code 2, from Python a BenchError."""
+    fitting = ["--model", "cnnf_fmnist_std_1", "--model", model, "--device", "cpu", "--examples", "2"]
+    done = CliRunner().invoke(main, ["run", "--suite", suite, *fitting, "--results", str(tmp_path)])
+
+    assert done.exit_code == 2
+    assert done.stderr.startswith(f"Error: {model} does not fit the suite {suite}: ")
+    assert len(done.stderr.splitlines()) == 1
+    with pytest.raises(BenchError, match="does not fit the suite"):
+        bench.evaluate(model, suite=suite, examples=2, device="cpu")
 
 
 def test_the_picture_shows_what_was_measured(runner, candidates, plan, tmp_path) -> None:
