@@ -106,8 +106,7 @@ def run(candidates: Sequence[Candidate], options: Options, store: Store, progres
     Raises:
         BenchError: If an option is unknown or does not fit, or the store cannot be used.
     """
-    if options.batch_size is not None and options.batch_size < 1:
-        raise BenchError(f"batch size must be at least 1, got {options.batch_size}")
+    _check_batch_size(options.batch_size, candidates)
     if options.data_dir is not None and not options.data_dir.is_dir():
         raise BenchError(f"the data folder {options.data_dir} is not there")
     device = devices.resolve(options.device)
@@ -125,6 +124,18 @@ def run(candidates: Sequence[Candidate], options: Options, store: Store, progres
         raise BenchError(f"{error}; wait for it, or give another folder with --results") from error
     except RecordError as error:
         raise BenchError(str(error)) from error
+
+
+def _check_batch_size(size: int | None, candidates: Sequence[Candidate]) -> None:
+    if size is None or size == 1:
+        return
+    if size < 1:
+        raise BenchError(f"batch size must be at least 1, got {size}")
+    if alone := [candidate.scored.name for candidate in candidates if candidate.is_shown_alone]:
+        raise BenchError(
+            f"{alone[0]} divides its error by the batch (compat public, plain scaling) and is evaluated one "
+            f"image at a time: leave the batch size {size} out"
+        )
 
 
 def _plan(

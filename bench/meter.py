@@ -32,17 +32,20 @@ class Meter:
         work: Passes so far.
         takes_channels_last: Whether it may be shown images with the channels innermost.
         limit: Images that it is shown at once where no gradient is wanted, at least 1; by default all.
+        is_shown_alone: Whether `unroll` shows it one image at a time, also where a gradient is wanted.
     """
 
     model: FeedbackModel
     work: Work = field(default_factory=Work)
     takes_channels_last: bool = True
     limit: int | None = None
+    is_shown_alone: bool = False
 
     def unroll(self, images: Images, iterations: int) -> Float[Tensor, "t n k"]:
         """Unroll the model and count; a pass whose gradient is wanted will also go backward."""
-        if self.limit is not None and len(images) > self.limit and not images.requires_grad:
-            parts = [self.unroll(part, iterations) for part in images.split(self.limit)]
+        limit = 1 if self.is_shown_alone else None if images.requires_grad else self.limit
+        if limit is not None and len(images) > limit:
+            parts = [self.unroll(part, iterations) for part in images.split(limit)]
             return torch.cat(parts, dim=1)
         if not self.takes_channels_last:
             images = _channels_outermost(images)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import zoo
+from bench.alone import divides_by_batch, pinned
 from bench.data import Dataset
 from bench.data import dataset as known_dataset
 from bench.errors import BenchError, UnknownName
@@ -48,6 +49,11 @@ class Candidate:
     """Whether it can be shown images whose channels lie innermost, and have such weights; False for a network
     that takes `view` of a feature."""
 
+    @property
+    def is_shown_alone(self) -> bool:
+        """Whether it is shown one image at a time, for another batch size would give other answers."""
+        return divides_by_batch(self.scored.settings)
+
 
 def from_zoo(name: str, checkpoint: str | None = None, iterations: int | None = None) -> Candidate:
     """Return a model of the zoo; its checkpoint, by default its first, is found and verified, not yet read.
@@ -73,7 +79,7 @@ def from_zoo(name: str, checkpoint: str | None = None, iterations: int | None = 
             raise BenchError(str(error)) from error
 
     count = entry.iterations if iterations is None else iterations
-    scored = Scored(name, file.sha256, count, _settings(name, entry.settings))
+    scored = Scored(name, file.sha256, count, pinned(_settings(name, entry.settings)))
     known_name = checkpoint if checkpoint in entry.checkpoints else Path(checkpoint).name
     return Candidate(scored, entry.label, entry.dataset, known_name, load)
 
@@ -176,7 +182,7 @@ def from_object(
     passes = _count_passes(model, name, known, images, iterations)
     # Attacks are left with a single image in the end.
     _count_passes(model, name, known, images[:1], iterations)
-    scored = Scored(name, state_hash(network, code_hash), passes - 1, settings_of(network))
+    scored = Scored(name, state_hash(network, code_hash), passes - 1, pinned(settings_of(network)))
     takes_channels_last = _takes_channels_last(model, images, iterations)
     return Candidate(scored, name, dataset, "own", lambda: model, preparation, takes_channels_last)
 

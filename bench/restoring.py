@@ -71,8 +71,10 @@ def _column(candidate: Candidate, cell: Cell, found: LabelledImages, machine: Ma
     clean = to_images(found.images[: len(examples)], machine)
     with torch.no_grad():
         corrupted = perturber_of(cell, None).perturb(clean, torch.zeros(len(clean)), examples).images
-        steps = list(cast("Walker", model).walk(corrupted, candidate.scored.iterations))
-    rows = torch.stack([corrupted, *(step.image for step in steps[1:]), clean]).clamp(0, 1)
+        # One by one: an answer may depend on who shares a batch.
+        walks = [cast("Walker", model).walk(one, candidate.scored.iterations) for one in corrupted.split(1)]
+        steps = [torch.cat([step.image for step in same]) for same in list(zip(*walks, strict=True))[1:]]
+    rows = torch.stack([corrupted, *steps, clean]).clamp(0, 1)
     return rows.permute(0, 1, 3, 4, 2).float().cpu().numpy()
 
 

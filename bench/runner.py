@@ -156,7 +156,8 @@ class Runner:
 
         advance(wanted.start)
         burden = (*depth.items(), asked.source_identity, asked.attack_target, asked.attack_iterations)
-        limit = self._limits.get(burden, self.machine.batch_size)
+        is_single = any(meter.is_shown_alone for meter in meters)
+        limit = 1 if is_single else self._limits.get(burden, self.machine.batch_size)
         limit = in_batches(measure, wanted, perturber.width, limit, meters)
         self._limits[burden] = limit
         whole = growing.part()
@@ -172,7 +173,11 @@ class Runner:
                 if candidate.takes_channels_last:
                     # Convolutions of these sizes run up to twice as fast so.
                     model.to(memory_format=torch.channels_last)
-            self._models[identity] = Meter(model, takes_channels_last=candidate.takes_channels_last)
+            self._models[identity] = Meter(
+                model,
+                takes_channels_last=candidate.takes_channels_last,
+                is_shown_alone=candidate.is_shown_alone,
+            )
         return self._models[identity]
 
     def _require_shown(self, cell: Cell) -> None:
