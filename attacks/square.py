@@ -20,7 +20,7 @@ from attacks.threat import ThreatModel
 
 Window = Float[Tensor, "n c side side"]
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
-"""Queries, of 10,000, after which the changed share of pixels halves (section 5.1)."""
+"""Queries, of 10,000, after which the changed share of pixels halves (`p_selection` of the authors' code)."""
 TINY = 1e-12
 
 

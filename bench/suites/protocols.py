@@ -43,7 +43,10 @@ CNNF_PAPER_SPSA_RATE = 0.01 / 2
 USUAL_ITERATIONS = 2
 """For which default sizes on a CPU are chosen: CNN-F's on CIFAR-10."""
 REACH = 2.5
-"""steps * step size over epsilon, for the attacks whose step the paper does not give (Madry et al. 2018)."""
+"""steps * step size over epsilon, for the attacks whose step the paper does not give (Madry et al. 2018).
+
+MI-FGSM has it too, though its paper gives a step, epsilon / steps: a reach of 1.
+"""
 
 PREDIFY_SIGMAS = (0.25, 0.5, 0.75, 1.0, 2.0)
 """Gaussian noise of Choksi et al., added after normalisation, as here in units of `PIXEL_DEVIATIONS`."""
