@@ -34,12 +34,14 @@ STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "pdf.fonttype": 42,
 }
-METADATA: dict[str, dict[str, Any]] = {
+LEFT_OUT: dict[str, dict[str, Any]] = {
     "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
     "svg": {"Date": None, "Creator": None},
     "png": {"Software": None},
 }
-"""What is left out of a file so that it depends on the figure alone."""
+"""Metadata that is left out of a file so that it depends on the figure alone."""
+DESCRIPTION = {"pdf": "Subject", "svg": "Description", "png": "Description"}
+"""Where a file says what the figure was made with."""
 WIDTH = 6.8
 """Inches: the text width of most papers."""
 ROOM = 100
@@ -49,7 +51,7 @@ TICKS = 15
 
 
 def draw(figure: Figure) -> dict[str, bytes]:
-    """Return a figure as PDF, SVG and PNG (200 dots an inch)."""
+    """Return a figure as PDF, SVG and PNG (200 dots an inch), with title and provenance as metadata."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -60,8 +62,10 @@ def draw(figure: Figure) -> dict[str, bytes]:
         canvas.draw_without_rendering()
         canvas.set_layout_engine("none")
         files = {}
-        for style, metadata in METADATA.items():
+        for style, left_out in LEFT_OUT.items():
             buffer = io.BytesIO()
+            told = {"Title": figure.title, DESCRIPTION[style]: "; ".join(figure.provenance)}
+            metadata = left_out | {key: text for key, text in told.items() if text}
             canvas.savefig(buffer, format=style, metadata=metadata, dpi=200)
             files[style] = buffer.getvalue()
     return files

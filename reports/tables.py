@@ -111,15 +111,17 @@ def to_latex(table: Table) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """Return one line per value with its unit, interval and counts; what is missing has none."""
+    """Return one line per value with its unit, interval, counts and provenance; what is missing has none."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["table", "row", "column", *CSV_FIELDS])
+    writer.writerow(["table", "row", "column", *CSV_FIELDS, "provenance"])
+    made_with = "; ".join(table.provenance)
     for row in table.rows:
         for column, value in zip(table.columns, row.values, strict=True):
             if value is not None:
                 found = fields(value)
-                writer.writerow([table.title, row.label, column.heading, *map(found.get, CSV_FIELDS)])
+                shown = map(found.get, CSV_FIELDS)
+                writer.writerow([table.title, row.label, column.heading, *shown, made_with])
     return text.getvalue()
 
 

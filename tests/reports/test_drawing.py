@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 
 import matplotlib
@@ -49,6 +50,24 @@ def test_the_same_figure_is_the_same_files() -> None:
 
     assert first == second
     assert not any(b"CreationDate" in content or b"dc:date" in content for content in first.values())
+
+
+def test_files_say_what_they_were_made_with() -> None:
+    """Each holds title and provenance as metadata, whatever the letters, wherever it is copied alone."""
+    files = draw(replace(figure(), title="a < b", provenance=("n = 9", "weights: µ (sha256 abc)")))
+    picture = Image.open(io.BytesIO(files["png"]))
+    told = "n = 9; weights: µ (sha256 abc)"
+
+    assert (picture.text["Title"], picture.text["Description"]) == ("a < b", told)
+    assert b"<dc:title>a &lt; b</dc:title>" in files["svg"]
+    assert f"<dc:description>{told}</dc:description>".encode() in files["svg"]
+    assert b"/Title (a < b)" in files["pdf"]
+    assert told.encode("utf-16-be") in unescaped(files["pdf"])
+
+
+def unescaped(pdf: bytes) -> bytes:
+    """Return the bytes of a PDF file with the backslashes of its strings resolved."""
+    return re.sub(rb"\\(.)", rb"\1", pdf, flags=re.DOTALL)
 
 
 def test_drawing_leaves_matplotlib_as_it_was() -> None:

@@ -4,6 +4,7 @@ import csv
 import io
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -280,12 +281,13 @@ def test_names_cannot_break_a_latex_table() -> None:
 
 
 def test_csv_holds_counts_and_intervals() -> None:
-    """One line a value, quoted where needed; what is missing has no line."""
-    rows = list(csv.DictReader(io.StringIO(to_csv(HOSTILE))))
+    """One line a value with where it is from, quoted where needed; what is missing has no line."""
+    rows = list(csv.DictReader(io.StringIO(to_csv(replace(HOSTILE, provenance=("n = 2", 'a "b", c'))))))
 
     assert len(rows) == 1
     assert rows[0]["row"] == HOSTILE.rows[0].label
     assert (rows[0]["value"], rows[0]["correct"], rows[0]["n"]) == ("50.0", "1", "2")
+    assert rows[0]["provenance"] == 'n = 2; a "b", c'
 
 
 def test_the_terminal_shows_names_as_they_are() -> None:
