@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.revision import of_code
 from reports.records import Provenance
 
 if TYPE_CHECKING:
@@ -76,20 +76,8 @@ def _versions() -> dict[str, str]:
 
 @cache
 def _revision() -> tuple[str | None, bool | None]:
-    """Return the commit of the checkout this code runs from, if it does."""
-    root = Path(__file__).parent.parent
-    if not (root / ".git").exists():
-        return None, None
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
-        ).stdout.strip()
-
-    try:
-        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--untracked-files=no"))
-    except (OSError, subprocess.CalledProcessError):
-        return None, None
+    """Return the commit of the checkout this code runs from, or of the one it was installed from."""
+    return of_code(Path(__file__).parent.parent)
 
 
 def _device_name(machine: Machine) -> str:

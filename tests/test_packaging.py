@@ -2,8 +2,12 @@ from __future__ import annotations
 
 import importlib.util
 from importlib.metadata import entry_points, packages_distributions
+from pathlib import Path
 
 import pytest
+
+import bench
+from bench.revision import of_code
 
 PACKAGES = ["attacks", "bench", "corruptions", "reports", "zoo"]
 
@@ -30,8 +34,17 @@ def test_the_command_is_ours() -> None:
     assert script.value == "bench.cli:main"
 
 
+def test_an_installed_package_knows_its_commit() -> None:
+    """A wheel built from a checkout has no repository beside it, and records name the commit all the same."""
+    if of_code(Path(__file__).parents[1])[0] is None:
+        pytest.skip("these tests are in no checkout")
+    revision, is_dirty = of_code(Path(bench.__file__).parents[1])
+
+    assert revision is not None
+    assert len(revision) == 40
+    assert is_dirty in (False, True)
+
+
 def test_tests_are_not_packages() -> None:
     """A tests/bench/__init__.py would shadow the package it tests."""
-    from pathlib import Path
-
     assert not list(Path(__file__).parent.rglob("__init__.py"))
