@@ -14,9 +14,11 @@ from jaxtyping import Float
 from bench.devices import Machine
 from bench.models import Candidate
 from bench.perturbing import perturber_of, to_images
+from bench.provenance import collect
 from bench.reporting import mendable
 from reports.cell import Cell
 from reports.files import replace_file
+from reports.subjects import software
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,13 +55,25 @@ def draw(
     shown = {cell.perturbation.name: cell for cell in cells if cell.perturbation}
     columns = {name: _column(candidate, cell, images(cell), machine) for name, cell in shown.items()}
     figure = _figure(columns, candidate.label)
+    metadata = {"Software": None, "Description": _made_with(candidate, cells[0], machine)}
 
     def save(file: BinaryIO) -> None:
-        figure.savefig(file, format="png", dpi=150, metadata={"Software": None})
+        figure.savefig(file, format="png", dpi=150, metadata=metadata)
 
     with mendable():
         replace_file(path, save)
     return path
+
+
+def _made_with(candidate: Candidate, cell: Cell, machine: Machine) -> str:
+    """Return the provenance of a picture, as under a table."""
+    lines = [
+        f"suite {cell.suite}, version {cell.suite_version}, seed {cell.seed}",
+        f"n = {min(EXAMPLES, cell.examples)}",
+        f"weights: {cell.model} ({candidate.checkpoint}, sha256 {cell.weights[:12]})",
+        f"made with {software(collect(machine, candidate.checkpoint))}",
+    ]
+    return "; ".join(lines)
 
 
 def _column(candidate: Candidate, cell: Cell, found: LabelledImages, machine: Machine) -> Levels:

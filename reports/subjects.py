@@ -113,7 +113,7 @@ def provenance(records: Sequence[Record]) -> list[str]:
     weights = sorted(
         {f"{r.cell.model} ({r.provenance.checkpoint}, sha256 {r.cell.weights[:12]})" for r in records}
     )
-    made = sorted({_software(r.provenance) for r in records})
+    made = sorted({software(r.provenance) for r in records})
     return [
         *(f"suite {suite}, version {version}, seed {seed}" for suite, version, seed in runs),
         *([f"n = {', '.join(map(str, sizes))}"] if sizes else []),
@@ -149,7 +149,8 @@ def _settings(records: Sequence[Record]) -> list[str]:
     return [f"settings: {'; '.join(told)}"] if told else []
 
 
-def _software(made: Provenance) -> str:
+def software(made: Provenance) -> str:
+    """Return the versions and the machine that a record was made with, in words."""
     names = [name for name in ("feedback-bench", "torch") if name in made.versions]
     versions = ", ".join(f"{name} {made.versions[name]}" for name in names)
     return f"{versions} on {made.device}"

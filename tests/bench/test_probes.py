@@ -152,7 +152,10 @@ def test_suites_that_do_not_fit_end_with_one_line(suite: str, model: str, tmp_pa
 
 
 def test_the_picture_shows_what_was_measured(runner, candidates, plan, tmp_path) -> None:
-    """One column of corrupted, restored and clean images per corruption; a second call draws nothing."""
+    """One column of corrupted, restored and clean images per corruption; a second call draws nothing.
+
+    The file tells what it was made with.
+    """
 
     def loaded(cell):
         return SimpleNamespace(images=images(cell)[0])
@@ -163,5 +166,6 @@ def test_the_picture_shows_what_was_measured(runner, candidates, plan, tmp_path)
 
     assert path.name == "restoration-feedback-00000000.png"
     assert np.asarray(Image.open(path)).std() > 10
+    assert "weights: feedback (drawn, sha256 00000000" in Image.open(path).text["Description"]
     assert restoring.draw(candidates["feedback"], [], loaded, machine, tmp_path) == path
     assert path.stat().st_mtime_ns == written
