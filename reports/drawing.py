@@ -86,7 +86,7 @@ def colours(figure: Figure) -> list[str]:
 def _canvas(figure: Figure) -> Canvas:
     from matplotlib.figure import Figure as Canvas
 
-    columns = min(len(figure.panels), {"curves": 5 if len(figure.panels) > 6 else 2}.get(figure.kind, 1))
+    columns = _columns(figure)
     rows = math.ceil(len(figure.panels) / columns)
     canvas = Canvas(figsize=(WIDTH, _height(figure, columns, rows)), layout="constrained")
     grid = canvas.subplots(rows, columns, squeeze=False, sharex=False, sharey=True)
@@ -110,10 +110,18 @@ def _canvas(figure: Figure) -> Canvas:
     return canvas
 
 
+def _columns(figure: Figure) -> int:
+    """Return how many panels stand side by side."""
+    panels = len(figure.panels)
+    if figure.kind != "curves":
+        return 1
+    return 5 if panels > 6 else 3 if panels == 3 else min(panels, 2)
+
+
 def _height(figure: Figure, columns: int, rows: int) -> float:
     if figure.kind == "heat":
         return sum(1.5 + 0.26 * len(panel.series) for panel in figure.panels)
-    height = 1.45 if columns > 2 else 2.5
+    height = 1.45 if columns > 3 else 2.5
     legend = 0.2 * math.ceil(len(figure.labels) / 4)
     return 0.6 + rows * height + legend
 

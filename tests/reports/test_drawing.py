@@ -39,9 +39,10 @@ def test_every_kind_is_drawn_in_every_format(kind: str, panels: int) -> None:
 
 
 def test_every_lowest_panel_says_what_x_is() -> None:
-    """Of seven panels in rows of five, also the three above an empty place."""
+    """Of seven panels in rows of five, also the three above an empty place; three stand in one row."""
     assert draw(figure(panels=7))["svg"].count(b"x (unit)") == 5
-    assert draw(figure(panels=3))["svg"].count(b"x (unit)") == 2
+    assert draw(figure(panels=5))["svg"].count(b"x (unit)") == 2
+    assert draw(figure(panels=3))["svg"].count(b"x (unit)") == 3
 
 
 def test_the_same_figure_is_the_same_files() -> None:
