@@ -14,7 +14,7 @@ from reports.series import largest
 from reports.subjects import failures, labels_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
 from reports.values import Points, Value
-from reports.verdict import doubted, marked, short_form, verdicts_on
+from reports.verdict import doubted, marked, short_form, short_notes, verdicts_on
 from reports.worst_case import worst_case
 
 Attack = tuple[str, str]
@@ -27,7 +27,8 @@ def attack_matrix(records: Sequence[Record], archive: Archive) -> list[Table]:
     A row is an answer (model, iterations, readout), a column an attack and its target. `min` is the papers'
     minimum over attacks of mean accuracies, of those on most examples; `worst case` the share of examples
     that survive every attack; `flattery` how much higher the first is. Networks without feedback have one
-    target only. Accuracies in doubt are marked, by the records of all suites in the folder.
+    target only. Accuracies in doubt are marked, and the verdict told, by the records of all suites in the
+    folder.
     """
     ok = attacked(records)
     if not ok:
@@ -45,7 +46,8 @@ def attack_matrix(records: Sequence[Record], archive: Archive) -> list[Table]:
         worst = worst_case([*own, *(r for r in clean if subject(r) == row)], archive)
         shown = largest(record for record in clean if subject(record) == row)
         first = Accuracy(shown.correct, shown.n) if shown else None
-        lines.append(Row(labels[row], (first, *found, minimum, worst, _flattery(minimum, worst))))
+        judged = short_form(verdicts[row])
+        lines.append(Row(labels[row], (first, *found, minimum, worst, _flattery(minimum, worst), judged)))
         flattered += _remark(labels[row], minimum, worst)
     cell = ok[0].cell
     columns = (
@@ -54,6 +56,7 @@ def attack_matrix(records: Sequence[Record], archive: Archive) -> list[Table]:
         Column("min", is_attack=False),
         Column("worst case", is_attack=False),
         Column("flattery", is_attack=False),
+        Column("verdict", is_attack=False),
     )
     notes = (
         "min: lowest mean accuracy over the attacks run on most examples, as papers report it; worst case: "
@@ -62,7 +65,7 @@ def attack_matrix(records: Sequence[Record], archive: Archive) -> list[Table]:
         *flattered,
         *failures(records),
         *budget_notes(ok),
-        *short_form(verdicts),
+        *short_notes(verdicts),
     )
     made_with = tuple(provenance([*clean, *ok]))
     return [Table(f"Attack matrix, {cell.suite} on {cell.dataset}", columns, tuple(lines), notes, made_with)]

@@ -14,7 +14,7 @@ from reports.series import largest
 from reports.subjects import Subject, failures, labels_of, names_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
 from reports.values import Doubted
-from reports.verdict import doubted, short_form, verdicts_on
+from reports.verdict import doubted, short_form, short_notes, verdicts_on
 from reports.verdict.evidence import about, threat_of
 from reports.worst_case import hits, standing
 
@@ -50,13 +50,14 @@ def cascade_tables(records: Sequence[Record], store: Results) -> list[Table]:
     standing["worst case"] = worst
     order = sorted(standing, key=lambda name: _place(name, columns, ok))
     rows = [Row(name, tuple(standing[name].get(column) for column in columns)) for name in order]
+    rows.append(Row("verdict", tuple(short_form(verdicts[column]) for column in columns)))
     cell = records[0].cell
     notes.append("worst case: examples that stand after every attack of this threat model in the folder")
     made_with = (f"suite version {cell.suite_version}, seed {cell.seed}", *provenance(ok))
     headings = tuple(Column(labels[column], is_attack=False) for column in columns)
     title = f"{cell.suite} on {cell.dataset}: accuracy after each attack"
     return [
-        Table(title, headings, tuple(rows), (*notes, *failures(records), *short_form(verdicts)), made_with)
+        Table(title, headings, tuple(rows), (*notes, *failures(records), *short_notes(verdicts)), made_with)
     ]
 
 

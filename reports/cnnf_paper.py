@@ -17,8 +17,9 @@ from reports.records import Record
 from reports.series import largest
 from reports.subjects import Subject, failures, labels_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
-from reports.verdict import doubted, marked, short_form, verdicts_on
+from reports.verdict import doubted, marked, short_form, short_notes, verdicts_on
 from reports.verdict.paired import Paired
+from reports.verdict.tables import Verdicts
 from reports.worst_case import hits, worst_case
 
 ALPHA = 0.05
@@ -117,7 +118,19 @@ def _tables_of(records: Sequence[Record], remark: str, store: Results) -> list[T
         tables.append(
             _table(f"{title}: beyond the paper", columns, labels, values, (worst, *notes), made_with)
         )
-    return [*tables[:-1], replace(tables[-1], notes=(*tables[-1].notes, *short_form(verdicts)))]
+    return [*tables[:-1], _judged(tables[-1], verdicts)]
+
+
+def _judged(table: Table, verdicts: Verdicts) -> Table:
+    """Return a table with a column for the verdict on each answer; without attacks there is none."""
+    if not verdicts:
+        return table
+    rows = tuple(
+        replace(row, values=(*row.values, short_form(checks)))
+        for row, checks in zip(table.rows, verdicts.values(), strict=True)
+    )
+    columns = (*table.columns, Column("verdict", is_attack=False))
+    return replace(table, columns=columns, rows=rows, notes=(*table.notes, *short_notes(verdicts)))
 
 
 def column_of(heading: str, is_attack: bool = True) -> Column:

@@ -1,4 +1,4 @@
-"""The tables of the suite `verdict`, and the short form under those of other suites."""
+"""The tables of the suite `verdict`, and the short form in those of other suites."""
 
 from __future__ import annotations
 
@@ -52,22 +52,19 @@ def explanations(verdicts: Verdicts) -> list[str]:
     ]
 
 
-def short_form(verdicts: Verdicts) -> list[str]:
-    """Return the verdict as notes under a table: a line an answer, and one a failed check.
+def short_form(checks: Sequence[Check]) -> Remark:
+    """Return the verdict on an answer as it stands in other tables."""
+    counts = Counter(check.finding.status for check in checks)
+    made = counts["pass"] + counts["FAIL"]
+    return Remark(f"{counts['FAIL']} of {made} fail" if made else "not checked")
 
-    Nothing is said of answers on which no check could be made.
-    """
-    labels = labels_of(list(verdicts))
-    lines = []
-    for row, checks in verdicts.items():
-        counts = Counter(check.finding.status for check in checks)
-        if counts["not run"] < len(checks):
-            lines.append(
-                f"verdict on {labels[row]}, over all suites in the folder: of {len(checks)} checks, "
-                f"{counts['pass']} passed, {counts['FAIL']} failed, {counts['not run']} not run; the suite "
-                "verdict runs all"
-            )
-    return [*lines, *explanations(verdicts)]
+
+def short_notes(verdicts: Verdicts) -> list[str]:
+    """Return what must be said under a table with short forms: what they are, and a line a failed check."""
+    if not verdicts:
+        return []
+    meaning = "verdict: checks that fail, of those that the records of all suites in the folder allow"
+    return [f"{meaning}; the suite verdict runs all {len(RULES)}", *explanations(verdicts)]
 
 
 def marked(record: Record, doubts: frozenset[str]) -> Accuracy:

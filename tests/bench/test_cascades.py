@@ -84,6 +84,7 @@ def test_the_table_counts_what_each_member_leaves(knowing, plan) -> None:
     records = made.run(cells)
     (table,) = tables_of(records, made.store)
     rows = {row.label: row.values for row in table.rows}
+    assert all(verdict.text.endswith(" fail") for verdict in rows.pop("verdict"))
 
     names = [name for record in records for name in member_names(record.cell)]
     assert set(rows) == {"clean", "worst case", *names}

@@ -25,7 +25,7 @@ from reports.tables import (
     to_markdown,
     to_terminal,
 )
-from reports.values import Claim, Points
+from reports.values import Claim, Points, Remark
 from reports.worst_case import worst_case
 
 from .conftest import PROVENANCE, outcomes
@@ -164,8 +164,8 @@ def test_the_worst_case_is_per_example(record, tmp_path: Path) -> None:
     tables = tables_of(records, store)
 
     assert worst_case(records, store) == Accuracy(0, 4)
-    assert tables[1].columns[-1].heading == "worst case"
-    assert tables[1].rows[0].values[-1] == Accuracy(0, 4)
+    assert [column.heading for column in tables[1].columns[-2:]] == ["worst case", "verdict"]
+    assert tables[1].rows[0].values[-2] == Accuracy(0, 4)
 
 
 def test_an_example_that_is_wrong_as_it_is_does_not_stand(record, tmp_path: Path) -> None:
@@ -196,14 +196,14 @@ def test_missing_and_failed_cells_are_dashes(record, tmp_path: Path) -> None:
     records = [record(None, 9, 10), record("pgd-7 first", 0, 0, status="error", error="RuntimeError: no")]
     (table,) = tables_of(records, Store(tmp_path))
 
-    assert table.rows[0].values == (Accuracy(9, 10), None, None, None, None, None, None)
+    assert table.rows[0].values == (Accuracy(9, 10), *[None] * 6, Remark("not checked"))
     assert any(
         "cells that failed and have no number here: 1;" in note and "RuntimeError: no" in note
         for note in table.notes
     )
     assert "| - " in to_markdown(table)
     assert f"- {MISSING}" in to_markdown(table)
-    assert as_data(table)["rows"][0]["values"][1:] == [None] * 6
+    assert as_data(table)["rows"][0]["values"][1:7] == [None] * 6
 
 
 def test_most_examples_win(record, tmp_path: Path) -> None:
