@@ -58,6 +58,7 @@ class SPSA:
         """Return the function from images to the sampled gradient of their cross-entropy.
 
         Along directions v of +-1 the estimate is the mean of (L(x + delta v) - L(x - delta v)) / (2 delta v).
+        A direction along which a loss is not finite counts as flat.
         """
 
         def gradient(images: Images) -> Images:
@@ -68,8 +69,10 @@ class SPSA:
             above, below = cross_entropy(classifier, queries, repeated).unflatten(
                 0, (2, *direction.shape[:2])
             )
-            slope = (above - below)[:, :, None, None, None] / (2 * self.delta)
-            return (slope * direction).mean(1)
+            slope = (above - below) / (2 * self.delta)
+            # One answer that overflows would make Adam's mean, and with it the image, NaN for good.
+            slope = slope.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+            return (slope[:, :, None, None, None] * direction).mean(1)
 
         return gradient
 

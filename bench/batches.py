@@ -48,8 +48,8 @@ def in_batches(
     return limit
 
 
-def is_out_of_memory(error: RuntimeError) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
     """Return whether a device has too little memory; libraries that torch calls have errors of their own."""
     # cuDNN finds no engine where none of them gets the workspace it wants.
-    signs = ("ALLOC_FAILED", "out of memory", "unable to find an engine")
+    signs = ("ALLOC_FAILED", "out of memory", "can't allocate memory", "unable to find an engine")
     return isinstance(error, torch.OutOfMemoryError) or any(sign in str(error) for sign in signs)

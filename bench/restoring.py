@@ -16,7 +16,7 @@ from bench.models import Candidate
 from bench.perturbing import perturber_of, to_images
 from bench.provenance import collect
 from bench.reporting import mendable
-from reports.cell import Cell
+from reports.cell import Cell, key_of
 from reports.files import replace_file
 from reports.subjects import software
 
@@ -38,18 +38,18 @@ def draw(
     machine: Machine,
     folder: Path,
 ) -> Path:
-    """Write FOLDER/restoration-MODEL-HASHES.png, unless it is there, and return its path.
+    """Write FOLDER/restoration-MODEL-KEY.png, unless it is there, and return its path.
 
     From the top: the corrupted images, the feedback's image after each iteration, the clean images.
 
     Args:
         candidate: The model.
-        cells: Those of the suite; the corrupted images of the picture are among theirs.
+        cells: Those of the suite, whose content the key is; the corrupted images are among theirs.
         images: Loads the images that a cell starts from.
         machine: Where to compute.
         folder: An existing one.
     """
-    path = folder / f"restoration-{'-'.join(candidate.scored.identity.parts)}.png"
+    path = folder / f"restoration-{candidate.scored.name}-{key_of(cells)[:12]}.png"
     if path.exists():
         return path
     shown = {cell.perturbation.name: cell for cell in cells if cell.perturbation}

@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from bench import provenance
-from bench.batches import in_batches
+from bench.batches import in_batches, is_out_of_memory
 from bench.data import LabelledImages
 from bench.devices import Machine
 from bench.earlier import Earlier
@@ -96,26 +96,29 @@ class Runner:
             for cell, measurement in zip(group, measured, strict=True):
                 record = self._record(cell, measurement, seconds)
                 written.append(self.store.append(record, measurement.outcomes))
-            self._unfinished.remove(group)
+            if all(measurement.error is None for measurement in measured):
+                self._unfinished.remove(group)
         return written
 
     def _attempt(
         self, group: Sequence[Cell], name: str, advance: Callable[[int], None]
     ) -> list[_Measurement]:
-        """Evaluate a group; if it fails with several models, each alone, so that none spoils others."""
+        """Evaluate a group; if it fails with several looks, each alone, so that none spoils others."""
         try:
             return self._evaluate(group, advance)
         except Exception as error:
-            # Whoever mends it changes code: what is kept would be of two makers.
-            self._unfinished.remove(group)
-            models = dict.fromkeys(cell.identity for cell in group)
-            if len(models) == 1:
+            is_machine = isinstance(error, OSError | MemoryError) or is_out_of_memory(error)
+            if not is_machine:
+                # Whoever mends it changes code: what is kept would be of two makers.
+                self._unfinished.remove(group)
+            looks = dict.fromkeys(map(_look, group))
+            if is_machine or len(looks) == 1:
                 reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
                 self.progress.failed(name, reason)
                 return [_Measurement(error=reason, traceback=traceback.format_exc()) for _ in group]
         measured: dict[Cell, _Measurement] = {}
-        for model in models:
-            own = [cell for cell in group if cell.identity == model]
+        for look in looks:
+            own = [cell for cell in group if _look(cell) == look]
             (name,) = describe([own])
             measured |= dict(zip(own, self._attempt(own, name, lambda count: None), strict=True))
         return [measured[cell] for cell in group]
@@ -140,6 +143,8 @@ class Runner:
             clean = to_images(pixels[examples], self.machine)
             truth = torch.from_numpy(labels[examples]).to(self.machine.device)
             perturbed = perturber.perturb(clean, truth, examples)
+            if not perturbed.images.isfinite().all():
+                raise ValueError("a perturbed image is not finite")
             if examples.start < SHOWN:
                 shown[examples.start] = perturbed.images[: SHOWN - examples.start].cpu()
                 picture = strip(torch.cat([shown[start] for start in sorted(shown)]))

@@ -8,13 +8,14 @@ examples that survive every attack, which is the number that counts.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from reports.archive import Outcomes, Results
 from reports.cell import Cell
 from reports.metrics import Accuracy, lowest
 from reports.records import Record
 from reports.series import largest
+from reports.statistics import holm
 from reports.subjects import Subject, failures, labels_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
 from reports.verdict import doubted, marked, short_form, short_notes, verdicts_on
@@ -23,7 +24,7 @@ from reports.verdict.tables import Verdicts
 from reports.worst_case import hits, worst_case
 
 ALPHA = 0.05
-"""Largest p-value at which a note calls gradients masked; the suite `verdict` asks for more."""
+"""Largest adjusted p-value at which a note calls gradients masked; the suite `verdict` asks for more."""
 Query = Callable[[Cell], bool]
 
 
@@ -85,40 +86,65 @@ def _tables_of(records: Sequence[Record], remark: str, store: Results) -> list[T
     cell = records[0].cell
     title = f"{cell.suite} on {cell.dataset}{remark}"
     ok = [record for record in records if record.status == "ok"]
-    rows = subjects(ok)
-    by_subject = {row: [r for r in ok if subject(r) == row] for row in rows}
-    labels = labels_of(rows)
-    made_with = tuple(provenance(ok))
-    notes = (*failures(records), *budget_notes(ok))
-
+    rows = _Rows.of(ok, (*failures(records), *budget_notes(ok)))
     has_attacks = any(not _clean(record.cell) for record in records)
-    paper = dict(PAPER_COLUMNS) if has_attacks else {"clean": _clean}
-    verdicts = verdicts_on(ok, store) if has_attacks else {}
+    if not has_attacks:
+        return [rows.table(title, [column_of("clean", is_attack=False)], lambda own: [pick(own, _clean)])]
+    verdicts = verdicts_on(ok, store)
     doubts = frozenset[str]().union(*map(doubted, verdicts.values()))
-    values = {row: [pick(by_subject[row], query, doubts) for query in paper.values()] for row in rows}
-    columns = [column_of(heading, heading != "clean") for heading in paper]
-    if has_attacks:
-        columns.append(Column("min", is_attack=False))
-        for found in values.values():
-            found.append(lowest(found[1:]))
-    masking = tuple(note for row in rows for note in _masking_notes(row, labels[row], by_subject[row], store))
-    tables = [_table(title, columns, labels, values, (*notes, *masking), made_with)]
-
-    more = {heading: query for heading, query in MORE_COLUMNS.items() if any(query(r.cell) for r in ok)}
-    if len(more) > 0 and any(r.cell.perturbation and r.cell.perturbation.settings["steps"] == 40 for r in ok):
-        values = {
-            row: [pick(by_subject[row], query, doubts) for query in more.values()]
-            + [worst_case(by_subject[row], store)]
-            for row in rows
-        }
-        columns = [*map(column_of, more), Column("worst case")]
-        worst = (
-            "worst case: examples that are right and survive every attack run on them, whatever target it had"
-        )
-        tables.append(
-            _table(f"{title}: beyond the paper", columns, labels, values, (worst, *notes), made_with)
-        )
+    tables = [_paper_table(title, rows, doubts, store)]
+    if any(r.cell.perturbation and r.cell.perturbation.settings["steps"] == 40 for r in ok):
+        tables.append(_table_beyond(title, rows, doubts, store))
     return [*tables[:-1], _judged(tables[-1], verdicts)]
+
+
+def _paper_table(title: str, rows: _Rows, doubts: frozenset[str], store: Outcomes) -> Table:
+    columns = [column_of(heading, heading != "clean") for heading in PAPER_COLUMNS]
+
+    def values(own: Sequence[Record]) -> list[Accuracy | None]:
+        clean, *attacked = (pick(own, query, doubts) for query in PAPER_COLUMNS.values())
+        return [clean, *attacked, lowest(attacked)]
+
+    table = rows.table(title, [*columns, Column("min", is_attack=False)], values)
+    return replace(table, notes=(*table.notes, *_masking_notes(rows, store)))
+
+
+def _table_beyond(title: str, rows: _Rows, doubts: frozenset[str], store: Outcomes) -> Table:
+    every = [record for own in rows.records.values() for record in own]
+    more = {heading: query for heading, query in MORE_COLUMNS.items() if any(query(r.cell) for r in every)}
+
+    def values(own: Sequence[Record]) -> list[Accuracy | None]:
+        return [*(pick(own, query, doubts) for query in more.values()), worst_case(own, store)]
+
+    table = rows.table(f"{title}: beyond the paper", [*map(column_of, more), Column("worst case")], values)
+    worst = "worst case: examples that are right and survive every attack run on them, whatever target it had"
+    return replace(table, notes=(worst, *table.notes))
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The scored answers of a table, in order, and what stands under every table of them."""
+
+    records: Mapping[Subject, Sequence[Record]]
+    labels: Mapping[Subject, str]
+    notes: tuple[str, ...]
+    provenance: tuple[str, ...]
+
+    @classmethod
+    def of(cls, records: Sequence[Record], notes: tuple[str, ...]) -> _Rows:
+        answers = subjects(records)
+        own = {answer: [r for r in records if subject(r) == answer] for answer in answers}
+        return cls(own, labels_of(answers), notes, tuple(provenance(records)))
+
+    def table(
+        self,
+        title: str,
+        columns: Sequence[Column],
+        values: Callable[[Sequence[Record]], Sequence[Accuracy | None]],
+    ) -> Table:
+        """Return a table with a row of values for each answer, from its records."""
+        rows = tuple(Row(self.labels[answer], tuple(values(own))) for answer, own in self.records.items())
+        return Table(title, tuple(columns), rows, self.notes, self.provenance)
 
 
 def _judged(table: Table, verdicts: Verdicts) -> Table:
@@ -139,53 +165,52 @@ def column_of(heading: str, is_attack: bool = True) -> Column:
     return Column(heading, is_attack, group, rest.rstrip(")")) if rest else Column(heading, is_attack)
 
 
-def _table(
-    title: str,
-    columns: list[Column],
-    labels: dict[Subject, str],
-    values: Mapping[Subject, Sequence[Accuracy | None]],
-    notes: tuple[str, ...],
-    provenance: tuple[str, ...],
-) -> Table:
-    rows = tuple(Row(labels[subject], tuple(found)) for subject, found in values.items())
-    return Table(title, tuple(columns), rows, notes, provenance)
-
-
 def pick(records: Iterable[Record], query: Query, doubts: frozenset[str] = frozenset()) -> Accuracy | None:
     """Return the accuracy that answers a query, that of the largest record."""
     found = largest(record for record in records if query(record.cell))
     return marked(found, doubts) if found else None
 
 
-def _masking_notes(row: Subject, label: str, records: list[Record], store: Outcomes) -> list[str]:
+def _masking_notes(rows: _Rows, store: Outcomes) -> list[str]:
     """Say where an attacker who differentiates what is scored does worse than on the first pass.
 
     Honest gradients do not allow it. The attack on the last logits proves nothing about the mean, which it
-    does not aim at; where it is the only one, that is said. Judged on the images that met both attacks;
-    records without outcomes tell nothing.
+    does not aim at; where it is the only one, that is said.
     """
-    notes = []
     columns = PAPER_COLUMNS | MORE_COLUMNS
-    scored = "e2e_avg" if row.readout == "avg" else "e2e"
-    for kind in ("PGD", "SPSA"):
-        made = {t: any(columns[f"{kind} ({t})"](r.cell) for r in records) for t in ("e2e", scored)}
-        if made["e2e"] and not made[scored]:
-            notes.append(f"{label}: {kind} (e2e) aims at the last logits, not at the mean, which is scored")
-        queries = [columns[f"{kind} ({target})"] for target in ("first", scored)]
-        found = [largest(r for r in records if query(r.cell) and r.outcomes is not None) for query in queries]
-        judged = [hits(store.read_outcomes(record)) for record in found if record]
-        if len(judged) < len(queries):
-            continue
-        first, informed = judged
-        test = Paired.of(informed, first)
+    tests: list[tuple[str, Paired]] = []
+    notes = []
+    for answer, records in rows.records.items():
+        scored = "e2e_avg" if answer.readout == "avg" else "e2e"
+        for kind in ("PGD", "SPSA"):
+            made = {t: any(columns[f"{kind} ({t})"](r.cell) for r in records) for t in ("e2e", scored)}
+            if made["e2e"] and not made[scored]:
+                notes.append(
+                    f"{rows.labels[answer]}: {kind} (e2e) aims at the last logits, not at the mean, which is "
+                    "scored"
+                )
+            test = _compared(records, [columns[f"{kind} ({target})"] for target in (scored, "first")], store)
+            if test:
+                told = (
+                    f"{rows.labels[answer]}: of {test.n} images only {kind} (first) breaks "
+                    f"{test.only_second}, and only {kind} ({scored}), which aims at what is scored, "
+                    f"{test.only_first}"
+                )
+                tests.append((told, test))
+    adjusted = holm([test.p_value for _, test in tests])
+    for (told, test), p in zip(tests, adjusted, strict=True):
         if test.only_second > test.only_first:
-            p = test.p_value
-            told = "masked gradients" if p <= ALPHA else "masked gradients, or chance"
-            notes.append(
-                f"{label}: of {test.n} images only {kind} (first) breaks {test.only_second}, and only "
-                f"{kind} ({scored}), which aims at what is scored, {test.only_first} (p = {p:.2g}): {told}"
-            )
+            why = "masked gradients" if p <= ALPHA else "masked gradients, or chance"
+            others = f", adjusted for {len(tests)} tests" if len(tests) > 1 else ""
+            notes.append(f"{told} (p = {p:.2g}{others}): {why}")
     return notes
+
+
+def _compared(records: Sequence[Record], queries: Sequence[Query], store: Outcomes) -> Paired | None:
+    """Return the test of two attacks on the images that met both; None without outcomes of both."""
+    found = [largest(r for r in records if query(r.cell) and r.outcomes is not None) for query in queries]
+    judged = [hits(store.read_outcomes(record)) for record in found if record]
+    return Paired.of(*judged) if len(judged) == len(queries) else None
 
 
 def budget_notes(records: Iterable[Record]) -> list[str]:

@@ -15,7 +15,6 @@ from reports.tables import Column, Row, Table
 from reports.values import Doubted, Remark
 from reports.verdict import RULES, verdict_of
 from reports.verdict.evidence import Evidence, Threat, threat_of
-from reports.worst_case import met_all
 
 SUITES = ("adversarial", "autoattack", "cnnf-paper", "pgd", "smoke", "strongest", "verdict")
 """Whose answers and threat models are entered: suites of untargeted attacks on models as they are used."""
@@ -31,7 +30,7 @@ class Standing:
 
     Attributes:
         best_known: Examples that survive every attack that was run on them, within the threat model, of those
-            that met the strongest (`_scored`).
+            that met the strongest one (`_scored`).
         is_cascaded: Whether these met a cascade of attacks.
         failed: Checks of the verdict that it failed.
         checked: How many checks could be made.
@@ -105,8 +104,8 @@ def leaderboard(records: Sequence[Record], archive: Archive) -> list[Table]:
     notes = (
         "AutoAttack: its standard version; "
         "best known: examples that are right and survive every attack run on them, of those that met a "
-        "cascade (strongest, AutoAttack), else of those that met every attack along the gradient of the "
-        "answer; answers without a cascade stand last",
+        "cascade (strongest, AutoAttack), else the attack along the gradient of the answer with most steps; "
+        "answers without a cascade stand last",
         f"unreliable: checks of the verdict that failed, and how many of {len(RULES)} could be made",
         *_other_images(shown),
     )
@@ -179,16 +178,18 @@ def _standing(row: Subject, label: str, records: Sequence[Record], archive: Arch
 
 
 def _scored(evidence: Evidence, within: Sequence[Record]) -> list[int]:
-    """Return the examples whose survival is counted: those that met the strongest attacks.
+    """Return the examples whose survival is counted: those that met the strongest attack.
 
     An attack on a few images says little about the others, so those that never met it are not counted with
-    those that did. These are the images of a cascade; without one those that met every informed attack, and
-    without that those that met every attack.
+    those that did. These are the images of a cascade; without one those of the informed attack with most
+    steps, and without that those of the attack with most images.
     """
     cascades = [evidence.standing(record) for record in within if _is_cascade(record)]
     if cascades:
         return sorted(set[int]().union(*cascades))
-    return met_all(list(map(evidence.standing, evidence.informed or within)))
+    if evidence.informed:
+        return sorted(evidence.standing(evidence.informed[-1]))
+    return sorted(max(map(evidence.standing, within), key=len, default=()))
 
 
 def _is_cascade(record: Record) -> bool:

@@ -18,13 +18,16 @@ FINEST = 100_000
 
 
 def bootstrap(
-    statistic: Callable[[Int[np.ndarray, "r n"]], Float[np.ndarray, " r"]], examples: int
+    statistic: Callable[[Int[np.ndarray, "r n"]], Float[np.ndarray, " r"]],
+    examples: int,
+    level: float = 0.95,
 ) -> Mean | None:
-    """Return a statistic of all examples with its 95 % percentile interval over resampled ones.
+    """Return a statistic of all examples with its percentile interval over resampled ones.
 
     Args:
         statistic: Takes rows of indices of examples, with repetitions, to one number each.
         examples: How many there are.
+        level: Coverage in (0, 1).
 
     Returns:
         None if the statistic of all examples is not finite. Resamples whose own is not are left out.
@@ -35,7 +38,7 @@ def bootstrap(
         return None
     drawn = np.random.default_rng(0).integers(examples, size=(RESAMPLES, examples))
     found = statistic(drawn)
-    low, high = np.percentile(found[np.isfinite(found)], [2.5, 97.5])
+    low, high = np.quantile(found[np.isfinite(found)], [(1 - level) / 2, (1 + level) / 2])
     return Mean(value, examples, Interval(float(low), float(high)))
 
 
@@ -51,11 +54,14 @@ def ratio(above: Float[np.ndarray, " n"], below: Float[np.ndarray, " n"]) -> Mea
 
 
 def difference(
-    after: Float[np.ndarray, " n"], before: Float[np.ndarray, " n"], unit: float = 1.0
+    after: Float[np.ndarray, " n"],
+    before: Float[np.ndarray, " n"],
+    unit: float = 1.0,
+    level: float = 0.95,
 ) -> Mean | None:
     """Return the mean of `after` less that of `before`, in parts of `unit`, resampled in pairs."""
     change = (after - before) / unit
-    return bootstrap(lambda rows: change[rows].mean(1), len(change))
+    return bootstrap(lambda rows: change[rows].mean(1), len(change), level)
 
 
 def sign_flip(change: Float[np.ndarray, " n"]) -> float:

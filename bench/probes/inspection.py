@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from attacks import PGD, Draws, ThreatModel, losses
+from bench.batches import is_out_of_memory
 from bench.identity import state_hash
 from bench.probes.observation import Images, Observation, Walker
 from zoo.feedback import Readout
@@ -38,6 +39,7 @@ def gradients(
     - `nonfinite_gradient`: 1 where that gradient holds a NaN or an infinity
     - `difference_error`: relative distance, on a few pixels and in float64, between autograd and central
       finite differences of the margin between the two highest logits; 0 where both are zero
+    - `casts`: 1 if the model does not compute in float64 throughout, so that `difference_error` is NaN
     - `margin`: that margin
     - `nonfinite_answer`: 1 where the answer holds a NaN or an infinity; the other measures mean nothing there
 
@@ -51,10 +53,13 @@ def gradients(
     predicted = readout.of(logits).argmax(1)
     slope = _gradient(lambda x: losses.cross_entropy(answer(x), predicted), perturbed)
     rows = slope.flatten(1)
+    twin, unknown = _in_float64(model), torch.full_like(rows[:, 0], torch.nan)
+    casts = not _computes_in_float64(twin, perturbed, iterations)
     measures = {
         "zero_gradient": (rows == 0).all(1),
         "nonfinite_gradient": ~rows.isfinite().all(1),
-        "difference_error": _difference_error(_in_float64(model), readout, perturbed, iterations),
+        "difference_error": unknown if casts else _difference_error(twin, readout, perturbed, iterations),
+        "casts": torch.full_like(unknown, casts),
         "margin": _margin(readout.of(logits)),
         "nonfinite_answer": ~readout.of(logits).isfinite().all(1),
     }
@@ -127,6 +132,16 @@ def _gradient(loss: Callable[[Images], Float[Tensor, " n"]], images: Images) -> 
 def _margin(logits: Float[Tensor, "n k"]) -> Float[Tensor, " n"]:
     highest = logits.topk(2, dim=1).values
     return highest[:, 0] - highest[:, 1]
+
+
+def _computes_in_float64(twin: Walker, images: Images, iterations: int) -> bool:
+    """Return whether a model in float64 stays there; some cast what they are shown, or what they compute."""
+    try:
+        return twin.unroll(images.double(), iterations).dtype == torch.float64
+    except (RuntimeError, TypeError) as error:
+        if is_out_of_memory(error):
+            raise
+        return False
 
 
 def _difference_error(

@@ -26,19 +26,24 @@ class Comparison:
         question: What was done to the images.
         without: A value in [0, 1] for each image that both have met.
         feedback: The same with feedback.
+        choices: Like questions of which this one was chosen for its answers. The p-value and the interval
+            allow for it (Bonferroni): they would hold for all of them at once.
     """
 
     answer: str
     question: str
     without: Float[np.ndarray, " n"]
     feedback: Float[np.ndarray, " n"]
+    choices: int = 1
 
     @classmethod
-    def of(cls, answer: str, question: str, without: Shares, feedback: Shares) -> Comparison | None:
+    def of(
+        cls, answer: str, question: str, without: Shares, feedback: Shares, choices: int = 1
+    ) -> Comparison | None:
         """Pair by example; None if there is no common one."""
         common = sorted(without.keys() & feedback.keys())
-        pair = (np.array([float(shares[k]) for k in common]) for shares in (without, feedback))
-        return cls(answer, question, *pair) if common else None
+        one, two = (np.array([float(shares[k]) for k in common]) for shares in (without, feedback))
+        return cls(answer, question, one, two, choices) if common else None
 
     @property
     def n(self) -> int:
@@ -59,18 +64,21 @@ class Comparison:
     def p_value(self) -> float:
         """Two-sided chance of such a difference if each image could as well have changed the other way."""
         if self._is_binary:
-            return mcnemar_two_sided(self.gained, self.lost)
-        return sign_flip(self.feedback - self.without)
+            p_value = mcnemar_two_sided(self.gained, self.lost)
+        else:
+            p_value = sign_flip(self.feedback - self.without)
+        return min(1.0, self.choices * p_value)
 
     def points(self, is_clear: bool) -> Points:
         """Return the difference in points with its paired 95 % interval."""
+        level = 1 - 0.05 / self.choices
         change = 100 * float((self.feedback - self.without).mean())
         if self._is_binary:
             both = int(np.count_nonzero(self.feedback * self.without))
             neither = self.n - both - self.gained - self.lost
-            low, high = paired_interval(both, self.gained, self.lost, neither)
+            low, high = paired_interval(both, self.gained, self.lost, neither, level)
             return Points(change, is_clear, Interval(100 * low, 100 * high))
-        resampled = difference(self.feedback, self.without, unit=0.01)
+        resampled = difference(self.feedback, self.without, unit=0.01, level=level)
         return Points(change, is_clear, resampled.interval if resampled else None)
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import NamedTuple
 
 from reports.archive import Outcomes
 from reports.attacks_run import attack_name, attacked, untouched
@@ -18,8 +19,16 @@ from reports.verdict.evidence import Threat, is_aimed, threat_of, work
 from reports.worst_case import hits as hits_of
 from reports.worst_case import met_all, survivors
 
-Asked = tuple[Shares, Shares]
-"""What is right without feedback, and with it."""
+
+class Asked(NamedTuple):
+    """What is right without feedback, and with it."""
+
+    without: Shares
+    feedback: Shares
+    choices: int = 1
+    """Like questions of which this one was chosen for its answers."""
+
+
 Matched = tuple[Record, Record]
 """Records of the same done to the images: without feedback, and with it."""
 
@@ -35,7 +44,7 @@ def questions(without: Sequence[Record], feedback: Sequence[Record], archive: Ou
     clean = largest(untouched(without)), largest(untouched(feedback))
     found: dict[str, Asked] = {}
     if clean[0] and clean[1]:
-        found["clean"] = _shares(clean[0], archive), _shares(clean[1], archive)
+        found["clean"] = Asked(_shares(clean[0], archive), _shares(clean[1], archive))
     found |= _under_attack(without, feedback, archive)
     return found | _corrupted(without, feedback, archive)
 
@@ -61,7 +70,9 @@ def _under_attack(
         at.setdefault(threat_of(pair[1].cell), []).append(pair)
     if len({threat for at in through.values() for threat in at}) > 1:
         return _strongest([_over_epsilons(target, at, clean, archive) for target, at in through.items()])
-    found = {_question(ours): (_shares(theirs, archive), _shares(ours, archive)) for theirs, ours in pairs}
+    found = {
+        _question(ours): Asked(_shares(theirs, archive), _shares(ours, archive)) for theirs, ours in pairs
+    }
     stood = [
         _Stood(met, f"worst of {met}", target, asked)
         for target, at in through.items()
@@ -91,12 +102,13 @@ def _strongest(stood: Sequence[_Stood]) -> dict[str, Asked]:
     if not stood:
         return {}
 
-    def rank(found: _Stood) -> tuple[int, int, float]:
-        feedback = found.asked[1]
-        return -found.met, -len(feedback), sum(feedback.values()) / max(1, len(feedback))
+    def size(found: _Stood) -> tuple[int, int]:
+        return found.met, len(found.asked.feedback)
 
-    best = min(stood, key=rank)
-    return {_aimed(best.name, best.target): best.asked}
+    largest = max(map(size, stood))
+    choices = [found for found in stood if size(found) == largest]
+    best = min(choices, key=lambda found: sum(found.asked.feedback.values()))
+    return {_aimed(best.name, best.target): best.asked._replace(choices=len(choices))}
 
 
 def _over_epsilons(
@@ -107,7 +119,7 @@ def _over_epsilons(
 ) -> _Stood:
     radii = [f"{threat.epsilon:.3g}" for threat in sorted(at)]
     stands = [_standing(own, clean, archive)[1] for own in at.values()]
-    asked = _mean([one for one, _ in stands]), _mean([two for _, two in stands])
+    asked = Asked(_mean([asked.without for asked in stands]), _mean([asked.feedback for asked in stands]))
     name = f"mean of {len(radii)} epsilons, {radii[0]} to {radii[-1]}"
     return _Stood(len(radii), name, target, asked)
 
@@ -144,7 +156,7 @@ def _standing(
         for side in (0, 1)
     ]
     one, two = ({example: float(found[example]) for example in examples} for found in stands)
-    return len(counted), (one, two)
+    return len(counted), Asked(one, two)
 
 
 def _corrupted(without: Sequence[Record], feedback: Sequence[Record], archive: Outcomes) -> dict[str, Asked]:
@@ -155,7 +167,9 @@ def _corrupted(without: Sequence[Record], feedback: Sequence[Record], archive: O
     shown = [kind for kind in ALEXNET_ERRORS if all(kind in own for own in kinds)]
     if not shown:
         return {}
-    return {f"mean of {len(shown)} corruptions": (shares_over(kinds[0], shown), shares_over(kinds[1], shown))}
+    return {
+        f"mean of {len(shown)} corruptions": Asked(shares_over(kinds[0], shown), shares_over(kinds[1], shown))
+    }
 
 
 def _mean(stands: Sequence[Shares]) -> Shares:

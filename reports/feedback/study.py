@@ -165,7 +165,8 @@ def _notes(pairs: Sequence[Pair], own: Mapping[Subject, Sequence[Record]], every
     if any(question.startswith(SEVERAL) for question in every):
         yield (
             "worst of k, mean of k epsilons: right as they are and under each attack, through the one target "
-            "under which least stands with feedback; both sides meet the same number of attacks"
+            "under which least stands with feedback; both sides meet the same number of attacks; p and [ ] "
+            "allow for the choice of the target (Bonferroni)"
         )
     met: dict[str, set[int]] = defaultdict(set)
     for pair in pairs:

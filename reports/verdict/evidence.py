@@ -22,6 +22,8 @@ GRADIENT_FREE = {"spsa", "square"}
 """Attacks that ask the model for answers only."""
 NOISE = {"noise"}
 """Attacks that do not ask the model at all."""
+TARGETED = {"targeted_bim"}
+"""Attacks that aim at one wrong class: harder than any, so that they say little of how strong others are."""
 
 
 class Threat(NamedTuple):
@@ -108,7 +110,7 @@ def is_informed(cell: Cell) -> bool:
     them breaks an image first says nothing of the others.
     """
     done = cell.perturbation
-    if done is None or cell.is_transfer or done.name in GRADIENT_FREE | NOISE:
+    if done is None or cell.is_transfer or done.name in GRADIENT_FREE | NOISE | TARGETED:
         return False
     return is_aimed(cell) and all(
         member["target"] == cell.attack_target and member["attack"] not in GRADIENT_FREE

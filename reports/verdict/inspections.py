@@ -41,6 +41,9 @@ def finite_differences(evidence: Evidence) -> Finding:
     def numbers(errors: pd.Series) -> str:
         return f"median relative error {errors.median():.1g}, largest {errors.max():.1g}"
 
+    casts = _measured(evidence, "casts")
+    if casts is not None and (casts[1][0] > 0).any():
+        return not_run("the model does not compute in float64 throughout")
     return _within(evidence, "difference_error", DIFFERENCE, numbers)
 
 

@@ -177,6 +177,26 @@ def test_spsa_needs_no_gradient() -> None:
     assert ((1 - 2 * labels) * (steps(images) - steps(adversarial))[:, 0] > 0.2).all()
 
 
+def test_spsa_climbs_past_answers_that_overflow() -> None:
+    """A probe without a finite answer tells nothing: the image that it belongs to stays one, and climbs."""
+    weights = torch.linspace(-1, 1, 12, dtype=torch.float64)
+
+    def classifier(images: torch.Tensor) -> torch.Tensor:
+        pixels = images.flatten(1)
+        score = pixels @ weights + torch.where(pixels[:, 0] > pixels[:, 1] + 0.05, torch.inf, 0.0)
+        return torch.stack([score, torch.zeros_like(score)], dim=1)
+
+    images, labels = middle_images()
+    images.flatten(1)[:, :2] = 0.5
+    run = SPSA(ThreatModel("linf", 0.1), steps=10, samples=64, delta=0.05, learning_rate=0.03)
+    adversarial = run(classifier, images, labels, draws(images))
+
+    assert classifier(images).isfinite().all()
+    assert adversarial.isfinite().all()
+    climbed = (1 - 2 * labels) * ((images - adversarial).flatten(1) @ weights)
+    assert (climbed > 0.2).all()
+
+
 def test_pgd_equals_advertorch_from_the_same_start(advertorch) -> None:
     """Our image is that of advertorch's LinfPGDAttack to 1e-6, with its own random start."""
     from advertorch.attacks import LinfPGDAttack

@@ -19,6 +19,7 @@ from bench.errors import BenchError
 from bench.models import Candidate
 from bench.probes import consistency, projection, restoration
 from bench.suites import Scored
+from reports.cell import key_of
 from zoo.cnnf import four_conv
 from zoo.plain import Plain
 
@@ -154,18 +155,21 @@ def test_suites_that_do_not_fit_end_with_one_line(suite: str, model: str, tmp_pa
 def test_the_picture_shows_what_was_measured(runner, candidates, plan, tmp_path) -> None:
     """One column of corrupted, restored and clean images per corruption; a second call draws nothing.
 
-    The file tells what it was made with.
+    The file tells what it was made with; what is made with another seed is another file.
     """
 
     def loaded(cell):
         return SimpleNamespace(images=images(cell)[0])
 
     machine = runner().machine
-    path = restoring.draw(candidates["feedback"], plan("restoration"), loaded, machine, tmp_path)
+    cells = plan("restoration")
+    path = restoring.draw(candidates["feedback"], cells, loaded, machine, tmp_path)
     written = path.stat().st_mtime_ns
 
-    assert path.name == "restoration-feedback-00000000.png"
+    assert path.name == f"restoration-feedback-{key_of(cells)[:12]}.png"
     assert np.asarray(Image.open(path)).std() > 10
     assert "weights: feedback (drawn, sha256 00000000" in Image.open(path).text["Description"]
-    assert restoring.draw(candidates["feedback"], [], loaded, machine, tmp_path) == path
+    assert restoring.draw(candidates["feedback"], cells, loaded, machine, tmp_path) == path
     assert path.stat().st_mtime_ns == written
+    others = [cell.model_copy(update={"seed": 1}) for cell in cells]
+    assert restoring.draw(candidates["feedback"], others, loaded, machine, tmp_path) != path

@@ -112,6 +112,20 @@ def test_a_group_that_fails_begins_anew_when_it_is_mended(
     assert {record.status for record in records} == {"ok"}
 
 
+@pytest.mark.parametrize("end", [OSError("no space left"), RuntimeError("CUDA out of memory")])
+def test_what_the_machine_does_costs_nothing_that_is_kept(
+    end: Exception, made, model: Patient, cells
+) -> None:
+    """A disk that was full for a moment, or a neighbour who took the memory, is nobody's code to mend."""
+    model.endures, model.end = 14, end
+    assert {record.status for record in made().run(cells)} == {"error"}
+    model.seen, model.endures = [], 1000
+    records = made().run(cells)
+
+    assert sum(model.seen) <= 23 - 10
+    assert {(record.status, record.n) for record in records} == {("ok", 23)}
+
+
 def test_one_model_that_fails_spoils_nothing_of_another(
     runner, model: Patient, cells, tmp_path: Path
 ) -> None:

@@ -206,6 +206,18 @@ def test_an_honest_undefended_model_raises_no_alarm(tmp_path: Path) -> None:
     assert standing[0.5] == standing[1.0] == 0
 
 
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_a_model_that_casts_is_no_liar(place: str, tmp_path: Path) -> None:
+    """Only the check in float64 cannot be made; all others are, and no cell fails."""
+    cast = {place: lambda values: values.float()}
+    checks = run(Broken(**cast), tmp_path)
+
+    assert failed(checks) == set()
+    assert checks["finite differences"].finding.status == "not run"
+    assert checks["gradients"].finding.status == "pass"
+    assert {record.status for record in Store(tmp_path).read()} == {"ok"}
+
+
 def test_answers_that_are_no_numbers_are_told_as_such(tmp_path: Path) -> None:
     """Some images have them, at every call the same: neither randomness nor state, nor a wrong slope."""
 

@@ -201,6 +201,21 @@ def test_of_several_targets_the_strongest_counts_against_epsilon(stored) -> None
 
     assert [row.label for row in table.rows[1:]] == ["CNN-F (last): mean of 2 epsilons, 0.1 to 0.2 (first)"]
     assert table.rows[1].values[2].points == pytest.approx(-5)
+    # Two images fewer under either epsilon, and two targets to choose from: twice 2 / 2**2.
+    assert table.rows[1].values[5] == PValue(1.0)
+
+
+def test_the_choice_of_a_target_costs_what_as_many_tests_would() -> None:
+    """By hand: 2 / 2**6 for six images lost, three times that where the worst of three was taken."""
+    shares = [dict.fromkeys(range(20), right) for right in (1.0, 1.0)]
+    shares[1] |= dict.fromkeys(range(6), 0.0)
+    one, three = (Comparison.of("a", "q", *shares, choices) for choices in (1, 3))
+
+    assert one is not None
+    assert three is not None
+    assert (one.p_value, three.p_value) == (pytest.approx(2 / 64), pytest.approx(6 / 64))
+    narrow, wide = (found.points(is_clear=False).interval for found in (one, three))
+    assert wide.low < narrow.low < narrow.high < wide.high
 
 
 def test_severities_that_only_one_has_met_do_not_count(stored) -> None:

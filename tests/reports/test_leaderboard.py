@@ -104,8 +104,8 @@ def test_robustbenchs_file(folder: Path, tmp_path: Path) -> None:
 def attacked(record, tmp_path: Path):
     """Return a function that stores an attack on n images, of which the first fall."""
 
-    def made(name: str, n: int, fallen: int = 0, model: str = "m", members: int = 0) -> None:
-        settings: dict[str, object] = {"norm": "linf", "epsilon": EPSILON}
+    def made(name: str, n: int, fallen: int = 0, model: str = "m", members: int = 0, steps: int = 1) -> None:
+        settings: dict[str, object] = {"norm": "linf", "epsilon": EPSILON, "steps": steps}
         for k in range(1, members + 1):
             settings |= {f"{k}.attack": "apgd", f"{k}.target": "e2e"}
         done = Perturbation(kind="attack", name=name, backend="native", settings=settings)
@@ -148,14 +148,26 @@ def test_images_that_a_cascade_never_met_do_not_count(attacked, tmp_path: Path) 
     assert (standing.best_known.correct, standing.best_known.n) == (5, 10)
 
 
-def test_without_a_cascade_the_informed_attacks_tell_which_images_count(attacked, tmp_path: Path) -> None:
+def test_without_a_cascade_the_longest_informed_attack_tells_which_images_count(
+    attacked, tmp_path: Path
+) -> None:
     """A longer PGD met ten of forty images; SPSA, which met two, does not make it two."""
     attacked("pgd", 40, fallen=1)
     attacked("spsa", 2)
-    attacked("apgd", 10, fallen=3)
+    attacked("apgd", 10, fallen=3, steps=40)
     (standing,) = standings(Archive.of([tmp_path / "stored"]))
 
     assert (standing.best_known.correct, standing.best_known.n) == (7, 10)
+
+
+def test_one_more_attack_never_lets_more_stand(attacked, tmp_path: Path) -> None:
+    """A shorter one on the first two of ten images, which both stand, does not make it two of two."""
+    attacked("pgd", 10, steps=40)
+    attacked("square", 10, fallen=4)
+    attacked("apgd", 2, steps=7)
+    (standing,) = standings(Archive.of([tmp_path / "stored"]))
+
+    assert (standing.best_known.correct, standing.best_known.n) == (6, 10)
 
 
 def test_answers_without_a_cascade_stand_last(attacked, tmp_path: Path) -> None:

@@ -129,6 +129,22 @@ def test_masking_is_judged_image_by_image(
     assert note.endswith(f"only PGD ({scored}), which aims at what is scored, {less} {told}")
 
 
+def test_tests_of_masking_are_adjusted_for_their_number(record, tmp_path: Path) -> None:
+    """By hand: 2 / 2**5, so that what one answer alone would show may be chance among two."""
+    store = Store(tmp_path)
+    for iterations in (1, 2):
+        for attack, right in (("pgd-7 first", [False] * 5), ("pgd-7 e2e", [True] * 5)):
+            own = {"iterations": iterations, "attack_iterations": iterations}
+            store.append(record(attack, sum(right), 5, **own), outcomes(right))
+    (table,) = tables_of(store.read(), store)
+
+    told = [note for note in table.notes if "masked gradients" in note]
+    assert len(told) == 2
+    assert all(
+        note.endswith("0 (p = 0.062, adjusted for 2 tests): masked gradients, or chance") for note in told
+    )
+
+
 def test_an_attack_on_the_other_answer_is_no_sign(record, tmp_path: Path) -> None:
     """That an attack on the last logits breaks less of their mean than one on the first pass is no wonder."""
     store = Store(tmp_path)

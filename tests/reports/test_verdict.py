@@ -128,6 +128,17 @@ def test_a_cascade_on_the_answer_alone_is_informed(attacked, verdict) -> None:
     assert verdict()["per example"].finding.status == "pass"
 
 
+def test_an_attack_that_wants_one_wrong_class_is_no_yardstick(attacked, verdict) -> None:
+    """It is harder than any wrong class: a longer one that breaks less is not the strongest to beat."""
+    attacked(range(40))
+    attacked(range(45), name="spsa")
+    alone = verdict()["gradient-free"]
+    attacked(range(5), name="targeted_bim", steps=1000)
+
+    assert alone.finding.status == "pass"
+    assert verdict()["gradient-free"].finding == alone.finding
+
+
 def test_a_cascade_with_square_takes_no_side(attacked, verdict) -> None:
     """PGD leaves 60 and Square breaks 30 of them: AutoAttack, which needs Square for these, hides nothing."""
     attacked(range(40))
