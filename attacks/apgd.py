@@ -58,7 +58,7 @@ class APGD:
 
     @property
     def width(self) -> int:
-        """One image an example."""
+        """One image per example."""
         return 1
 
     def __call__(self, classifier: Classifier, images: Images, labels: Labels, draws: Draws) -> Images:
@@ -119,7 +119,7 @@ class APGD:
 
 @dataclass
 class _Climb:
-    """Where each example stands; every field has one row an example."""
+    """Where each example stands; every field has one row per example."""
 
     rows: Int[Tensor, " n"]
     """Rows of the examples in the batch that the climb began with."""

@@ -153,7 +153,7 @@ def one_answer(classifier: Classifier, library: str) -> Classifier:
     def answer(images: Images) -> Float[Tensor, "n k"]:
         logits = classifier(images)
         if logits.ndim != 2:
-            raise ValueError(f"{library} attacks one answer an image")
+            raise ValueError(f"{library} attacks one answer per image")
         return logits
 
     return answer

@@ -35,7 +35,7 @@ class TargetedBIM:
 
     @property
     def width(self) -> int:
-        """One image an example."""
+        """One image per example."""
         return 1
 
     def __call__(self, classifier: Classifier, images: Images, labels: Labels, draws: Draws) -> Images:

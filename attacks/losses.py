@@ -1,4 +1,4 @@
-"""What attacks climb: one number an image, made of the logits of one or several answers to it."""
+"""What attacks climb: one number per image, made of the logits of one or several answers to it."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class LibraryFAB:
 
     @property
     def width(self) -> int:
-        """One image an example."""
+        """One image per example."""
         return 1
 
     def __call__(self, classifier: Classifier, images: Images, labels: Labels, draws: Draws) -> Images:
@@ -140,7 +140,7 @@ class LibrarySquare(SquareSettings):
         plain = _plain(images)
         attack.init_hyperparam(plain)
         draw = attack.random_choice
-        # Shapes of four dimensions have one row an example; one row for all broadcasts.
+        # Shapes of four dimensions have one row per example; one row for all broadcasts.
         attack.random_choice = lambda shape: draw([1, *shape[1:]] if len(shape) == 4 else shape)
         with _seeded(images, seed):
             _, found = attack.attack_single_run(plain, labels)

@@ -45,7 +45,7 @@ class SquareSettings:
 
     @property
     def width(self) -> int:
-        """One image an example."""
+        """One image per example."""
         return 1
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,7 +16,12 @@ from bench.suites import Corruptions
 from corruptions import FAMILIES, SEVERITIES
 from reports.cell import Cell
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 KINDS = tuple(name for family in FAMILIES.values() for name in family)
+AT_ONCE = 1000
+"""Published images that are read at once."""
 
 
 def wanted(
@@ -83,8 +89,15 @@ def _read(folder: Path, kind: str, severity: int, examples: int) -> LabelledImag
     from corruptions import open_official
 
     try:
-        images, labels = open_official(folder).read(kind, severity, range(examples))
+        reader = open_official(folder)
+        # As floats in [0, 1] all at once would need four times the memory.
+        spans = [range(at, min(at + AT_ONCE, examples)) for at in range(0, examples, AT_ONCE)]
+        parts = [_as_bytes(*reader.read(kind, severity, span)) for span in spans]
     except (OSError, ValueError) as error:
         raise BenchError(str(error)) from error
+    return LabelledImages(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _as_bytes(images: Tensor, labels: Tensor) -> LabelledImages:
     pixels = (images * 255).round_().byte().permute(0, 2, 3, 1).contiguous()
     return LabelledImages(pixels.numpy(), labels.numpy())

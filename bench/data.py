@@ -38,7 +38,7 @@ class LabelledImages(NamedTuple):
     def sha256(self) -> str:
         """Hash of shape, pixels and labels, the same wherever the images came from."""
         digest = hashlib.sha256(repr(self.images.shape).encode())
-        digest.update(self.images.tobytes())
+        digest.update(np.ascontiguousarray(self.images).data)
         digest.update(self.labels.astype("<i8").tobytes())
         return digest.hexdigest()
 

@@ -14,7 +14,7 @@ SHOWN = 8
 
 
 def strip(images: Float[Tensor, "n c h w"]) -> bytes:
-    """Return the first images side by side as a PNG, rounded to 8 bits a channel.
+    """Return the first images side by side as a PNG, rounded to 8 bits per channel.
 
     Args:
         images: In [0, 1]; one channel is drawn grey, three as colours.

@@ -103,7 +103,7 @@ def find(folder: Path) -> tuple[Path, list[str]]:
     classes = sorted(entry.name for entry in os.scandir(root) if entry.is_dir()) if root.is_dir() else []
     if len(classes) != CLASSES:
         raise BenchError(
-            f"no ImageNet in {root}: put its validation images there, one folder a class (n01440764, ...; "
+            f"no ImageNet in {root}: put its validation images there, one folder per class (n01440764, ...; "
             f"{CLASSES} of them, found {len(classes)}), and name it with --data-dir or BENCH_DATA_DIR"
         )
     return root, classes

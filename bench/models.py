@@ -85,7 +85,7 @@ def from_zoo(name: str, checkpoint: str | None = None, iterations: int | None = 
 
 
 def from_file(spec: str, dataset: str | None, iterations: int | None = None) -> Candidate:
-    """Return a person's own model, named as "path/to/file.py:factory".
+    """Return a person's own model, named as "path/to/file.py:factory"; in tables it is "file.factory".
 
     The file is executed. Its hash is part of the model's identity, beside that of its weights.
 
@@ -98,7 +98,7 @@ def from_file(spec: str, dataset: str | None, iterations: int | None = None) -> 
         raise BenchError(f"name the dataset of {spec!r} with --dataset")
     network = make_from_file(spec)
     code_hash = hashlib.sha256(file.read_bytes()).hexdigest() + source_hash(network)
-    return from_object(network, str(dataset), factory, iterations, code_hash)
+    return from_object(network, str(dataset), f"{file.stem}.{factory}", iterations, code_hash)
 
 
 def from_memory(network: nn.Module, dataset: str, iterations: int | None = None) -> Candidate:

@@ -35,7 +35,7 @@ class Perturbed(NamedTuple):
     """What became of a batch of images.
 
     Attributes:
-        images: In [0, 1].
+        images: In [0, 1], but for random noise, which is not clipped.
         measures: What is known of each example beside its image, as columns of the outcomes.
     """
 

@@ -41,7 +41,7 @@ def from_robustbench(
 
     Args:
         spec: "robustbench:NAME", or "robustbench:DATASET/THREAT/NAME" where several models have the name.
-        dataset: What the caller takes its classes for, if he says; it may tell models of one name apart.
+        dataset: Dataset that the caller says it classifies, if any; it may tell models of one name apart.
         folder: Where weights lie as DATASET/THREAT/NAME.pt; by default the environment variable
             BENCH_ROBUSTBENCH_DIR, or a folder of the user's cache.
         data_dir: Where a dataset lies that must be there before weights are fetched.
@@ -155,7 +155,7 @@ def _remedy(listed: Listed, folder: Path) -> str:
         return "its weights come through timm or torchvision, which need a network or their cache"
     file = f"{folder / listed.path}.pt"
     files = f"{file}_m0.pt to _m{len(source) - 1}.pt" if isinstance(source, list) else file
-    return f"its weights belong into {files}, where they are downloaded to if there is a network"
+    return f"put its weights at {files}; with a network they are downloaded there"
 
 
 def _default_folder() -> Path:

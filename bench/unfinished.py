@@ -35,7 +35,7 @@ class Part:
     """The first examples of a group.
 
     Attributes:
-        outcomes: Of each cell of the group, in its order, with one row an example.
+        outcomes: Of each cell of the group, in its order, with one row per example.
         passes: Work so far.
         seconds: Wall time so far.
     """
@@ -179,7 +179,7 @@ class Growing:
         return self._begun.seconds if self._begun else 0.0
 
     def add(self, tables: Sequence[pd.DataFrame]) -> None:
-        """Add the outcomes of a batch, one table a cell, and keep them if it is time to."""
+        """Add the outcomes of a batch, one table per cell, and keep them if it is time to."""
         for growing, table in zip(self._outcomes, tables, strict=True):
             growing.append(table)
         if self.examples >= self._least and self._kept.is_due():

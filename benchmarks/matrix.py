@@ -33,7 +33,7 @@ def milliseconds(work: Callable[[], object]) -> float:
 
 
 def costs(name: str, memory_format: torch.memory_format) -> dict[str, float]:
-    """Return milliseconds an image of passes forward and of gradients, first and end-to-end."""
+    """Return milliseconds per image of passes forward and of gradients, first and end-to-end."""
     entry = zoo.ENTRIES[name]
     model = build(entry).requires_grad_(False).to(memory_format=memory_format)
     images = torch.rand(BATCH, *SHAPES[name]).contiguous(memory_format=memory_format)
@@ -57,7 +57,7 @@ def costs(name: str, memory_format: torch.memory_format) -> dict[str, float]:
 
 
 def passes(groups: Sequence[Sequence[Cell]]) -> int:
-    """Return the passes an image of attacking and scoring groups, by the settings of their attacks."""
+    """Return the passes per image of attacking and scoring groups, by the settings of their attacks."""
     total = 0
     for group in groups:
         cell = group[0]
@@ -83,13 +83,13 @@ def main() -> None:
     """Measure and print two Markdown tables."""
     threads = torch.get_num_threads()
     print(f"torch {torch.__version__}, {threads} threads, batches of {BATCH}, medians of {REPEATS}\n")
-    print("| ms an image | layout | forward, first | forward, e2e | gradient, first | gradient, e2e |")
+    print("| ms per image | layout | forward, first | forward, e2e | gradient, first | gradient, e2e |")
     print("| --- | --- | ---: | ---: | ---: | ---: |")
     for name in SHAPES:
         for layout in (torch.contiguous_format, torch.channels_last):
             figures = " | ".join(f"{figure:.2f}" for figure in costs(name, layout).values())
             print(f"| {name} | {str(layout).removeprefix('torch.')} | {figures} |")
-    print("\n| suite | cells | groups | passes an image, cell by cell | shared | ratio |")
+    print("\n| suite | cells | groups | passes per image, cell by cell | shared | ratio |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     for suite in SUITES:
         request = Request(

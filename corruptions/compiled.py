@@ -69,8 +69,9 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(os.cpu_count())
 
 
-# A forked process has none of the threads.
-os.register_at_fork(after_in_child=_pool.cache_clear)
+if hasattr(os, "register_at_fork"):
+    # A forked process has none of the threads; Windows forks none.
+    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 LANES = 64
 _LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)

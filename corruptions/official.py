@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
 from pathlib import Path
 
@@ -160,8 +161,10 @@ class ImageNetC:
         paths, labels = self._files(name, severity)
         _check_range(indices, len(paths))
         images = torch.empty(len(indices), 3, SIDE, SIDE)
-        for image, index in zip(images, indices, strict=True):
-            image.copy_(_read_image(paths[index]))
+        with ThreadPoolExecutor() as pool:
+            found = pool.map(_read_image, [paths[index] for index in indices])
+            for image, pixels in zip(images, found, strict=True):
+                image.copy_(pixels)
         return images, torch.tensor([labels[index] for index in indices], dtype=torch.int64)
 
 

@@ -18,7 +18,7 @@ from reports.verdict import doubted, marked, short_form, short_notes, verdicts_o
 from reports.worst_case import worst_case
 
 Attack = tuple[str, str]
-"""Name of an attack, and what the attacker differentiates or whose gradients he has."""
+"""Name of an attack, and what the attacker differentiates or whose gradients are used."""
 
 
 def attack_matrix(records: Sequence[Record], archive: Archive) -> list[Table]:

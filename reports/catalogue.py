@@ -101,7 +101,7 @@ TABLES: dict[str, Kind[Table]] = {
 FIGURES: dict[str, Kind[Figure]] = {
     "matrix": _FigureKind("every attack against every answer", ATTACKS, attack_map),
     "feedback": _FigureKind("what feedback buys, in points", FEEDBACK, feedback_figures, PAIRED),
-    "epsilons": _FigureKind("accuracy against epsilon, a line a model", ("epsilons",), epsilon_figures),
+    "epsilons": _FigureKind("accuracy against epsilon, a line per model", ("epsilons",), epsilon_figures),
     "targets": _FigureKind("the same by what the attacker differentiates", ("epsilons",), target_figures),
     "iterations": _FigureKind("accuracy against test iterations", ("epsilons",), iteration_figures),
     "corruptions": _FigureKind("accuracy by corruption, bars", ("corruptions",), corruption_bars),

@@ -84,7 +84,7 @@ class Cell(Frozen):
     """Those of the model."""
     dataset: str
     data: str
-    """SHA-256 of the clean images and labels."""
+    """SHA-256 of the clean images and labels; of a published corrupted set that of its own images."""
     examples: int
     perturbation: Perturbation | None
     """None for clean images."""

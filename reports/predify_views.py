@@ -25,7 +25,7 @@ def noise_figures(records: Sequence[Record], archive: Outcomes) -> list[Figure]:
 
 
 def corruption_curves(records: Sequence[Record], archive: Outcomes) -> list[Figure]:
-    """Return the corruption error relative to the first pass, one panel a kind and one for their mean."""
+    """Return the corruption error relative to the first pass, one panel per kind and one for their mean."""
     return _figures(records, archive, "corruption error")
 
 
@@ -35,7 +35,7 @@ def attack_figures(records: Sequence[Record], archive: Outcomes) -> list[Figure]
 
 
 def projection_figures(records: Sequence[Record], archive: Outcomes) -> list[Figure]:
-    """Return the distance of noisy representations to the clean ones, one panel an encoder."""
+    """Return the distance of noisy representations to the clean ones, one panel per encoder."""
     return _figures(records, archive, "correlation distance")
 
 

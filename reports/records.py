@@ -45,7 +45,7 @@ class Provenance(Frozen):
     """Where and with what a record was made."""
 
     revision: str | None
-    """Git commit of the code; None for an installed package."""
+    """Git commit of the code; None where neither a checkout nor the installed package knows it."""
     is_dirty: bool | None
     versions: dict[str, str]
     device: str

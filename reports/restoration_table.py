@@ -13,7 +13,7 @@ from reports.values import Mean
 
 
 def restoration_tables(records: Sequence[Record], store: Outcomes) -> list[Table]:
-    """Return one table from records of one suite and dataset: a row per model and image, one column a pass.
+    """Return one table from records of one suite and dataset: a row per model and image, one column per pass.
 
     A value is the mean over examples of the root mean squared difference to the clean image, in [0, 1] pixel
     units; its interval is over examples.

@@ -1,4 +1,4 @@
-"""Checkpoints that are folders: a backbone's weights and the authors' feedback weights, one file an encoder.
+"""Checkpoints that are folders: a backbone's weights and the authors' feedback weights, one file per encoder.
 
 Finding and hashing them needs no torch.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.entry import Assembled, CheckpointError
-from zoo.reading import read
+from zoo.reading import file_sha256, read
 
 if TYPE_CHECKING:
     from zoo.predictive_coding import Normalised
@@ -50,7 +50,7 @@ def digest(folder: Path) -> str:
         raise CheckpointError(f"{folder} holds no .pth files: one of the backbone, one *_pcN*.pth an encoder")
     total = hashlib.sha256()
     for path in files:
-        total.update(f"{path.name}:{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+        total.update(f"{path.name}:{file_sha256(path)}\n".encode())
     return total.hexdigest()
 
 
@@ -107,7 +107,7 @@ def _require_as_before(path: Path) -> None:
 
     Neither the authors nor torchvision publish a full hash.
     """
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    found = file_sha256(path)
     record = path.with_name(path.name + ".sha256")
     if not record.exists():
         record.write_text(found + "\n")

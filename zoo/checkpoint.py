@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo import assembled
 from zoo.entry import Assembled, CheckpointError, Download, Shipped, UnknownModelError, ZooEntry
-from zoo.reading import read
+from zoo.reading import file_sha256, read
 from zoo.registry import ENTRIES
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def found_at(path: Path) -> CheckpointFile:
     Raises:
         CheckpointError: If the card beside a .safetensors file, as training leaves it, tells another hash.
     """
-    sha256 = assembled.digest(path) if path.is_dir() else hashlib.sha256(path.read_bytes()).hexdigest()
+    sha256 = assembled.digest(path) if path.is_dir() else file_sha256(path)
     card = _card_beside(path)
     if (told := card.get("sha256", sha256)) != sha256:
         raise CheckpointError(
@@ -144,13 +144,10 @@ def _card_beside(path: Path) -> dict[str, Any]:
 def _shipped(path: Path) -> CheckpointFile:
     if not path.is_file():
         raise CheckpointError(f"no weights are shipped at {path.name}; name a file or another checkpoint")
-    card = json.loads(path.with_suffix(".json").read_text())
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    if sha256 != card["sha256"]:
-        raise CheckpointError(
-            f"{path.name} is damaged: its SHA-256 is {sha256}, its card says {card['sha256']}"
-        )
-    return CheckpointFile(path, sha256, card)
+    file = found_at(path)
+    if not file.card:
+        raise CheckpointError(f"{path.name} has no card beside it that could tell whether it is damaged")
+    return file
 
 
 def _fetch(download: Download) -> Path:

@@ -36,7 +36,7 @@ class Assembled:
     backbone: str
     """URL of a .pth file."""
     feedback: str
-    """URL of a zip archive with one .pth file an encoder."""
+    """URL of a zip archive with one .pth file per encoder."""
 
 
 @dataclass(frozen=True)

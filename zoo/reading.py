@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,12 @@ from zoo.entry import CheckpointError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+def file_sha256(path: Path) -> str:
+    """Return the hash of a file, which is read piece by piece."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def contents(path: Path) -> Any:

@@ -74,7 +74,7 @@ def baseline(results: tuple[Path, ...], out: Path) -> None:
     "--compare-weights",
     "compares_weights",
     is_flag=True,
-    help="Compare though weights or settings have changed, for who changed the model on purpose.",
+    help="Compare although weights or settings have changed, after a change of the model on purpose.",
 )
 @click.option("--any-seed", "takes_any_seed", is_flag=True, help="Compare with a run of another seed.")
 @click.option(
@@ -112,7 +112,7 @@ def check(
         raise click.UsageError("name either --baseline FILE or --published")
     useless = [option for name, option in BASELINE_ONLY.items() if _is_given(options[name])]
     if published and useless:
-        raise click.UsageError(f"published numbers are of no single images: leave out {', '.join(useless)}")
+        raise click.UsageError(f"published numbers tell no single images: leave out {', '.join(useless)}")
     verdict = _verdict(results, baseline_file, Rules(**options))
     for file, render in ((markdown, to_markdown), (junit, to_junit)):
         if file is not None:

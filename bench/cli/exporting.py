@@ -14,7 +14,7 @@ import click
     "style",
     required=True,
     type=click.Choice(["robustbench"]),
-    help="robustbench: its model_info, a JSON file a model.",
+    help="robustbench: its model_info, one JSON file per attacked answer.",
 )
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write into."

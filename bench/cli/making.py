@@ -129,11 +129,11 @@ def tune(model: str, checkpoint: str | None, data_dir: Path | None, steps: int, 
     help="Stop after so long, with everything saved.",
 )
 @click.option("--start-from", help="Weights to begin from: MODEL, MODEL:CHECKPOINT or a file.")
-@click.option("--progress/--no-progress", default=True, help="Show a bar and a JSON line an epoch.")
+@click.option("--progress/--no-progress", default=True, help="Show a bar and one line of JSON per epoch.")
 def train(recipe: str | None, is_list: bool, out: Path | None, **options: Any) -> None:
     """Train a checkpoint by a recipe of the zoo or a .toml file of your own.
 
-    The same command continues what was stopped, to the same weights as if it had not been.
+    The same command continues what was stopped; on a CPU, to the same weights as if it had not been.
 
     \b
     Examples:

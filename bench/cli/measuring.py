@@ -36,24 +36,28 @@ if TYPE_CHECKING:
     "--checkpoint",
     help="Weights of a zoo model: a name, a .safetensors or .pt file, or a folder; by default its first.",
 )
-@click.option("--dataset", help="What the classes of your own model are; see `bench list datasets`.")
+@click.option("--dataset", help="Dataset that your own model classifies; see `bench list datasets`.")
 @click.option("--iterations", type=int, help="Feedback iterations; by default the model's own.")
 @click.option(
     "--examples",
     type=int,
     help="Test images to use, from the first; by default what the device can do in minutes.",
 )
-@click.option("--spsa-examples", type=int, help="The same for SPSA, which costs 1,792 passes an image.")
+@click.option("--spsa-examples", type=int, help="Test images for SPSA, which costs 1,792 passes per image.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of all random draws.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option("--batch-size", type=click.IntRange(1), help="Images evaluated at once; changes no number.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    help="Images evaluated at once; the numbers do not depend on it, but for rounding on a GPU.",
+)
 @click.option(
     "--attack-backend",
     "backend",
     default="native",
     show_default=True,
     type=click.Choice(["native", "advertorch"]),
-    help="Whose attacks run.",
+    help="Whose implementation of the attacks to run.",
 )
 @click.option(
     "--corruptions",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     "--format",
     "style",
     type=click.Choice(["markdown", "latex", "csv", "json"]),
-    help="Of tables that are printed or written as one file; by default as the suffix says, or markdown.",
+    help="Format of printed tables, or of one written table; by default by --out's suffix, else markdown.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="File or folder to write instead of printing.")
 @click.option(

@@ -142,7 +142,7 @@ def _read_pixels(path: Path) -> tuple[Pixels, bool]:
                 size = f"{image.height}x{image.width}"
                 raise ValueError(f"{size} is smaller than {SMALLEST_SIDE}x{SMALLEST_SIDE}")
             if image.mode[0] in "IF":
-                raise ValueError(f"mode {image.mode} is not 8 bits a channel")
+                raise ValueError(f"mode {image.mode} is not 8 bits per channel")
             had_alpha = image.has_transparency_data
             # Copies have no EXIF that would turn them when shown.
             upright = ImageOps.exif_transpose(image)
@@ -150,7 +150,7 @@ def _read_pixels(path: Path) -> tuple[Pixels, bool]:
             whole = upright.convert("RGBA") if had_alpha and image.mode == "P" else upright
             pixels = np.asarray(whole.convert("L" if image.mode in ("1", "L", "LA") else "RGB"))
     except UnidentifiedImageError as error:
-        raise ValueError("it is no image, or damaged") from error
+        raise ValueError("not an image, or damaged") from error
     except Image.DecompressionBombError as error:
         raise ValueError(str(error)) from error
     return pixels.reshape(*pixels.shape[:2], -1), had_alpha

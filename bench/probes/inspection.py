@@ -204,7 +204,7 @@ def _fingerprint(network: nn.Module) -> str:
 
 
 def _at_the_end(measures: dict[str, Tensor], logits: Float[Tensor, "t n k"]) -> dict[str, Tensor]:
-    """Return measures of the last iteration as a row an iteration."""
+    """Return measures of the last iteration as a row per iteration."""
     empty = torch.full_like(logits[:, :, 0], torch.nan, dtype=torch.float64)
     rows = {}
     for name, values in measures.items():

@@ -27,7 +27,7 @@ class Walker(Protocol):
         ...
 
     def walk(self, images: Images, iterations: int) -> Iterator[Any]:
-        """Yield one step an iteration, with `logits` and what else the family of models holds.
+        """Yield one step per iteration, with `logits` and what else the family of models holds.
 
         Raises:
             TypeError: If the model has no feedback.

@@ -1,7 +1,6 @@
 """Training: recipes in zoo/recipes become checkpoints with a card.
 
-Needs only torch, torchvision, numpy, safetensors and the command line's own packages, and imports torch only
-when `train` is called.
+Imports neither pandas nor pyarrow nor matplotlib, and torch only when `train` is called.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from bench.training.recipe import Recipe, load_recipe, recipe_names
 __all__ = ["LOG", "Recipe", "load_recipe", "recipe_names", "train"]
 
 LOG = "log.jsonl"
-"""The file in the folder of a training that has a line an epoch."""
+"""The file in the folder of a training that has a line per epoch."""
 
 
 def train(
@@ -38,7 +37,7 @@ def train(
         max_minutes: Stop after so long, with everything saved and the checkpoint written as it then is.
         start_from: Weights to begin from instead of the recipe's.
         save_minutes: Longest time between two saves, which also happen after every epoch.
-        progress: Show a bar and a JSON line an epoch.
+        progress: Show a bar and a JSON line per epoch.
 
     Returns:
         The path of the .safetensors file; its card lies beside it as .json.

@@ -44,7 +44,7 @@ def epoch_order(examples: int, seed: int, epoch: int) -> Int[Tensor, " n"]:
 def augment(
     images: UInt8[Tensor, "n c h w"], crop_padding: int, flip: bool, generator: torch.Generator
 ) -> UInt8[Tensor, "n c h w"]:
-    """Return each image cut at random out of its padded self, every other one mirrored.
+    """Return each image cut at random out of its padded self, and mirrored with probability 1/2.
 
     Args:
         images: Bytes; the padding is 0.

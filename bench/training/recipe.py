@@ -83,7 +83,7 @@ class Recipe(_Table):
     validation_epsilon: Pixels | None = None
     """Radius of the PGD-10 that measures robust accuracy on them; by default the attack's."""
     flip: bool = False
-    """Mirror every other image, at random."""
+    """Mirror each image with probability 1/2."""
     crop_padding: Annotated[int, Field(ge=0, le=16)] = 0
     """Pad by so many black pixels and cut the old size out, at random."""
     image_sizes: tuple[SizeStage, ...] = ()

@@ -2,7 +2,7 @@
 
 python benchmarks/training/step_time.py RECIPE [--size 16] [--batch 64] [--amp bf16|off] [--steps 3]
 
-Prints milliseconds an image of the batch, the median over the steps after one to warm up.
+Prints milliseconds per image of the batch, the median over the steps after one to warm up.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ def main() -> None:
         seconds.append(time.perf_counter() - began)
     milliseconds = 1000 * statistics.median(seconds[1:]) / batch
     print(
-        f"{name} {size}px batch {batch} amp {recipe.amp}: {milliseconds:.2f} ms an image ({describe(device)})"
+        f"{name} {size}px batch {batch} amp {recipe.amp}: {milliseconds:.2f} ms per image "
+        f"({describe(device)})"
     )
 
 

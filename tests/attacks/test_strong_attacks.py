@@ -173,7 +173,7 @@ def test_several_answers_are_attacked_at_once() -> None:
 
 
 def test_pyautoattack_refuses_several_answers() -> None:
-    """It knows one answer an image, and says so."""
+    """It knows one answer per image, and says so."""
     images, labels = middle_images()
     with pytest.raises(ValueError, match="one answer"):
         made("pyautoattack:fab", "linf", 0.1)(lambda x: Linear(1.0)(x)[None], images, labels, draws(images))

@@ -48,8 +48,8 @@ SHORT: dict[str, dict[str, Setting]] = {
 }
 WITHOUT_GRADIENT = {"noise", "spsa", "square"}
 REFUSED = {
-    ("advertorch", "e2e_sum"): "advertorch attacks one answer an image",
-    ("pyautoattack", "e2e_sum"): "pyautoattack attacks one answer an image",
+    ("advertorch", "e2e_sum"): "advertorch attacks one answer per image",
+    ("pyautoattack", "e2e_sum"): "pyautoattack attacks one answer per image",
 }
 """Backend and target that make no sense -> why."""
 

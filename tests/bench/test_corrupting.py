@@ -210,7 +210,7 @@ def test_what_cannot_be_read_is_collected(photos: Path, tmp_path: Path) -> None:
     assert report.failures == again.failures
     assert report.failures.keys() == {"broken.png", "cut.jpg", "cat/small.png", "deep.png"}
     assert report.failures["cat/small.png"] == "27x300 is smaller than 28x28"
-    assert report.failures["deep.png"] == "mode I;16 is not 8 bits a channel"
+    assert report.failures["deep.png"] == "mode I;16 is not 8 bits per channel"
     assert report.lines()[-5] == "4 images could not be corrupted:"
     assert report.lines()[-3] == "  cat/small.png: 27x300 is smaller than 28x28"
     assert all("\n" not in line for line in report.lines())

@@ -93,7 +93,7 @@ def test_a_folder_that_is_no_imagenet_says_what_to_put_there(tmp_path: Path) -> 
     shown = CliRunner().invoke(main, ["run", "--model", "pvgg16", "--data-dir", str(tmp_path)])
 
     assert shown.exit_code == 2
-    assert "put its validation images there, one folder a class" in shown.output
+    assert "put its validation images there, one folder per class" in shown.output
     assert shown.output.count("\n") == 1
 
 

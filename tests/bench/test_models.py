@@ -53,7 +53,7 @@ def test_a_file_with_a_feedback_model(file: Path) -> None:
     own = models.from_file(f"{file}:build", "fashion_mnist")
     asked = models.from_file(f"{file}:build", "fashion_mnist", 4)
 
-    assert (own.scored.name, own.scored.iterations, asked.scored.iterations) == ("build", 2, 4)
+    assert (own.scored.name, own.scored.iterations, asked.scored.iterations) == ("net.build", 2, 4)
     assert own.scored.weights == asked.scored.weights
 
 
@@ -210,7 +210,7 @@ def test_the_files_beside_it_are_part_of_a_model(hard_file: Path) -> None:
         ("exits", "cannot be made: SystemExit: 3"),
         ("wordy", "cannot be made: ValueError: two lines$"),
         ("lists", "must return logits as a tensor, got list"),
-        ("many", "attribute iterations of many must be a whole number from 0, got 'many'"),
+        ("many", "attribute iterations of hard.many must be a whole number from 0, got 'many'"),
         ("pair", "fails on 2 images of fashion_mnist: .*"),
     ],
 )

@@ -18,7 +18,7 @@ def walk(progress: Progress) -> None:
 
 
 def test_plain_lines_say_how_far_it_is() -> None:
-    """One line a group, and one for a failure."""
+    """One line per group, and one for a failure."""
     stream = io.StringIO()
     walk(PlainProgress(stream))
     lines = stream.getvalue().splitlines()

@@ -245,7 +245,7 @@ def test_pickled_code_is_refused(folder: Path) -> None:
 
 def test_weights_that_are_not_there_are_asked_for(folder: Path) -> None:
     """Without a network the message says where the files belong, which depends on the model."""
-    with pytest.raises(BenchError, match=r"belong into .*cifar10/Linf/Rice2020Overfitting\.pt,"):
+    with pytest.raises(BenchError, match=r"put its weights at .*cifar10/Linf/Rice2020Overfitting\.pt;"):
         from_robustbench("robustbench:cifar10/Linf/Rice2020Overfitting")
     ensemble = Listed("cifar10", "Linf", "Chen2020Adversarial")
     assert "Chen2020Adversarial.pt_m0.pt to _m2.pt" in _remedy(ensemble, folder)

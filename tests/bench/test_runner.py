@@ -245,7 +245,7 @@ def test_what_does_not_fit_is_not_tried_again_in_the_next_group(runner, plan) ->
 
 
 def test_spsa_keeps_to_the_batch_size(runner, plan) -> None:
-    """Its 256 images an example are shown in parts, and the numbers are the same."""
+    """Its 256 images per example are shown in parts, and the numbers are the same."""
     sizes = []
 
     class Watched(Fixed):

@@ -56,7 +56,7 @@ def test_the_order_of_records_is_not_that_of_their_making(record, tmp_path: Path
 
 
 def test_outcomes_are_read_once(stored, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who asks again is answered from memory, and what he adds to a table is in nobody else's."""
+    """A second request is answered from memory, and what one caller adds to a table is in nobody else's."""
     archive = stored(([True, False], {}))
     (found,) = archive.records
     first = archive.read_outcomes(found)

@@ -77,7 +77,7 @@ def test_an_honest_minimum_is_left_alone(stored) -> None:
 
 
 def test_the_map_shows_what_the_table_says(stored) -> None:
-    """A row an answer, a column an attack; what was not run has no point."""
+    """A row per answer, a column per attack; what was not run has no point."""
     archive = halves(stored)
     (figure,) = attack_map(archive.records, archive)
     (row,) = figure.panels[0].series

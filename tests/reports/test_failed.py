@@ -43,7 +43,7 @@ def test_every_suite_says_that_all_has_failed(record, tmp_path: Path, suite: str
 
 
 def test_only_the_main_table_counts_failed_cells(record, tmp_path: Path) -> None:
-    """Once a suite, a row an answer: the other tables of the suite have nothing to show."""
+    """Once per suite, a row per answer: the other tables of the suite have nothing to show."""
     kept(record, tmp_path, "epsilons")
     archive = Archive.of([tmp_path])
     shown = [table for name in TABLES for _, tables in made(TABLES, name, archive) for table in tables]

@@ -196,7 +196,7 @@ def test_success_counts_images_that_are_right_while_clean(add) -> None:
 
 
 def test_figures_show_what_tables_hold(add) -> None:
-    """A line an image set, a panel an encoder or a kind; every point is a value of the table."""
+    """A line per image set, a panel per encoder or a kind; every point is a value of the table."""
     hits = [True] * 4
     add(None, 0, hits)
     add(None, 1, hits)
@@ -229,7 +229,7 @@ def test_figures_show_what_tables_hold(add) -> None:
 
 
 def test_projection_is_relative_to_the_first_pass(add) -> None:
-    """The mean distance over images, over that of the first pass, one row an encoder."""
+    """The mean distance over images, over that of the first pass, one row per encoder."""
     hits = [True] * 4
     add(noise(0.5), 0, hits, distance_1=[0.2, 0.4, 0.2, 0.4], distance_2=[0.1] * 4)
     store = add(noise(0.5), 1, hits, distance_1=[0.1, 0.2, 0.1, 0.2], distance_2=[0.2] * 4)

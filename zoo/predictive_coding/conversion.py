@@ -176,7 +176,9 @@ def _balances(encoders: int, **given: float | Sequence[float]) -> list[Balance]:
         values = given.get(name, published)
         columns[name] = list(values) if isinstance(values, Sequence) else [values] * encoders
         if len(columns[name]) != encoders:
-            raise ValueError(f"{name} must be as many as the {encoders} encoders, got {len(columns[name])}")
+            raise ValueError(
+                f"{name} must have one value per encoder, {encoders} in all, got {len(columns[name])}"
+            )
     return [Balance(*row) for row in zip(*columns.values(), strict=True)]
 
 
@@ -189,7 +191,7 @@ def _decoders(backbone: nn.Module, plan: _Plan) -> list[nn.Module]:
         raise ValueError("default decoders need input_size, the channels, height and width of an image")
     if len(plan.decoders) != len(plan.encoders):
         raise ValueError(
-            f"decoders must be as many as the {len(plan.encoders)} encoders, got {len(plan.decoders)}"
+            f"there must be one decoder per encoder, {len(plan.encoders)} in all, got {len(plan.decoders)}"
         )
     blank = _blank(backbone, plan.input_size)
     sources = encoder_shapes(backbone.eval(), plan.encoders, blank)

@@ -248,7 +248,7 @@ def _check_lengths(encoders: int, **lists: Sequence[object] | None) -> None:
         raise ValueError("there must be at least one encoder")
     for name, values in lists.items():
         if values is not None and len(values) != encoders:
-            raise ValueError(f"{name} must be as many as the {encoders} encoders, got {len(values)}")
+            raise ValueError(f"{name} must have one value per encoder, {encoders} in all, got {len(values)}")
 
 
 def _check_ranges(

@@ -1,6 +1,6 @@
 """The authors' files, read into our networks.
 
-The feedback weights of a network are one file an encoder: `pnet_pretrained_pc3_009.pth`,
+The feedback weights of a network are one file per encoder: `pnet_pretrained_pc3_009.pth`,
 `pvgg16_imagenet_pretrained_pc3_pmodule.pth`, with or without a `new_` before it. A file holds the weight and
 the bias of one transposed convolution under names that vary (`weight`, `0.weight`, `pmodule.1.weight`),
 sometimes among other things under `pcoderweights`. The backbone of PEfficientNetB0 is timm's.
@@ -23,7 +23,7 @@ from zoo.predictive_coding.network import PredictiveCodingNetwork
 def load_public_decoders(
     network: PredictiveCodingNetwork, states: Sequence[Mapping[str, Any]]
 ) -> PredictiveCodingNetwork:
-    """Copy the authors' feedback weights, one mapping an encoder, into `network` and return it.
+    """Copy the authors' feedback weights, one mapping per encoder, into `network` and return it.
 
     Raises:
         ValueError: If there are not as many as encoders, or if one does not fit; the message says which.
