@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from reports.gate.verdict import Rules, Verdict
+    from reports.gate.result import CheckResult, Rules
 
 BASELINE_ONLY = {
     "max_flips": "--max-flips",
@@ -106,19 +106,19 @@ def check(
       bench check results --published --markdown summary.md --junit junit.xml
     """
     from reports.gate.rendering import to_junit, to_markdown
-    from reports.gate.verdict import Rules
+    from reports.gate.result import Rules
 
     if published is (baseline_file is not None):
         raise click.UsageError("name either --baseline FILE or --published")
     useless = [option for name, option in BASELINE_ONLY.items() if _is_given(options[name])]
     if published and useless:
         raise click.UsageError(f"published numbers tell no single images: leave out {', '.join(useless)}")
-    verdict = _verdict(results, baseline_file, Rules(**options))
+    result = _result(results, baseline_file, Rules(**options))
     for file, render in ((markdown, to_markdown), (junit, to_junit)):
         if file is not None:
-            _write(file, render(verdict))
-    _print(verdict)
-    sys.exit(verdict.exit_code)
+            _write(file, render(result))
+    _print(result)
+    sys.exit(result.exit_code)
 
 
 def _is_given(value: int | bool | None) -> bool:
@@ -126,7 +126,7 @@ def _is_given(value: int | bool | None) -> bool:
     return value is not None and value is not False
 
 
-def _verdict(results: tuple[Path, ...], baseline_file: Path | None, rules: Rules) -> Verdict:
+def _result(results: tuple[Path, ...], baseline_file: Path | None, rules: Rules) -> CheckResult:
     from bench import reporting
     from reports.gate.baseline import read
     from reports.gate.paired import compare
@@ -139,17 +139,17 @@ def _verdict(results: tuple[Path, ...], baseline_file: Path | None, rules: Rules
         return compare(read(baseline_file), archive.records, archive, rules)
 
 
-def _print(verdict: Verdict) -> None:
-    """Print a verdict: drawn in a terminal, Markdown elsewhere."""
+def _print(result: CheckResult) -> None:
+    """Print a result: drawn in a terminal, Markdown elsewhere."""
     from reports.gate.rendering import to_markdown, to_terminal
 
     if not sys.stdout.isatty():
-        click.echo(to_markdown(verdict), nl=False)
+        click.echo(to_markdown(result), nl=False)
         return
     from rich.console import Console
 
     console = Console(highlight=False)
-    console.print(to_terminal(verdict, console.width))
+    console.print(to_terminal(result, console.width))
 
 
 def _write(path: Path, text: str) -> None:

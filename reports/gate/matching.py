@@ -33,7 +33,7 @@ class Change(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Pair:
+class MatchedCell:
     """A baseline cell and the same question answered now, example by example.
 
     Attributes:
@@ -75,7 +75,7 @@ class Matcher:
     takes_any_seed: bool = False
     _records: dict[str, list[Record]] = field(default_factory=lambda: defaultdict(list))
 
-    def match(self, records: Iterable[Record]) -> list[Pair | Incomparable]:
+    def match(self, records: Iterable[Record]) -> list[MatchedCell | Incomparable]:
         """Return one answer for each cell of the baseline, in its order."""
         for record in records:
             self._records[self._question(record.cell)].append(record)
@@ -89,7 +89,7 @@ class Matcher:
     def _question(self, cell: Cell) -> str:
         return question(cell, *(("seed",) if self.takes_any_seed else ()))
 
-    def _match(self, known: BaselineCell) -> Pair | Incomparable:
+    def _match(self, known: BaselineCell) -> MatchedCell | Incomparable:
         candidates = self._records.get(self._question(known.cell), [])
         if not candidates:
             return Incomparable(known.cell, self._absence(known.cell))
@@ -123,7 +123,7 @@ class Matcher:
             return f"{'; '.join(map(str, changes))} (--compare-weights compares them)"
         return None
 
-    def _pair(self, known: BaselineCell, record: Record) -> Pair | Incomparable:
+    def _pair(self, known: BaselineCell, record: Record) -> MatchedCell | Incomparable:
         try:
             labels, predictions = map(np.asarray, answers(record, self.store))
         except RecordError as error:
@@ -132,7 +132,7 @@ class Matcher:
         if moved := np.count_nonzero(labels != truth):
             # The hash is of what was planned for; the outcomes tell what the answers were held against.
             return Incomparable(known.cell, f"{moved} labels differ, though the hash of the data is the same")
-        return Pair(
+        return MatchedCell(
             known.cell,
             before=before == truth,
             now=predictions == truth,

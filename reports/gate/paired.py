@@ -9,16 +9,16 @@ import numpy as np
 
 from reports.archive import Outcomes
 from reports.gate.baseline import Baseline, MadeWith, made_with
-from reports.gate.matching import Incomparable, Matcher, Pair
+from reports.gate.matching import Incomparable, MatchedCell, Matcher
 from reports.gate.naming import names_of
-from reports.gate.verdict import Finding, Rules, Status, Verdict, status_of_change
+from reports.gate.result import CellResult, CheckResult, Rules, Status, status_of_change
 from reports.metrics import Accuracy
 from reports.records import Record
 from reports.statistics import holm, mcnemar
 
 
 @dataclass(frozen=True)
-class Paired:
+class CellChange:
     """What changed in one cell.
 
     Attributes:
@@ -66,7 +66,7 @@ class Paired:
         )
 
 
-def compare(baseline: Baseline, records: Sequence[Record], store: Outcomes, rules: Rules) -> Verdict:
+def compare(baseline: Baseline, records: Sequence[Record], store: Outcomes, rules: Rules) -> CheckResult:
     """Compare the records of a run with a baseline.
 
     A drop is tested in every cell, and so is a rise; each of the two families is corrected for its number of
@@ -80,7 +80,7 @@ def compare(baseline: Baseline, records: Sequence[Record], store: Outcomes, rule
     """
     matcher = Matcher(baseline, store, rules.compares_weights, rules.takes_any_seed)
     matches = matcher.match(records)
-    pairs = [match for match in matches if isinstance(match, Pair)]
+    pairs = [match for match in matches if isinstance(match, MatchedCell)]
     evidence = iter(weigh(pairs))
     findings = tuple(
         _finding(name, match, evidence, rules)
@@ -93,20 +93,22 @@ def compare(baseline: Baseline, records: Sequence[Record], store: Outcomes, rule
     ]
     if surplus := matcher.unmatched():
         notes.append(f"{surplus} cells of the results are not in the baseline and were not checked")
-    return Verdict(findings, tuple(notes))
+    return CheckResult(findings, tuple(notes))
 
 
-def _finding(name: str, match: Pair | Incomparable, evidence: Iterator[Paired], rules: Rules) -> Finding:
+def _finding(
+    name: str, match: MatchedCell | Incomparable, evidence: Iterator[CellChange], rules: Rules
+) -> CellResult:
     """Return what is said about a match; each pair takes the next evidence."""
     if isinstance(match, Incomparable):
-        return Finding(name, match.cell.suite, Status.INCOMPARABLE, reason=match.reason)
+        return CellResult(name, match.cell.suite, Status.INCOMPARABLE, reason=match.reason)
     found = next(evidence)
     is_significant = found.adjusted <= rules.alpha
     status = status_of_change(match.cell, found.points, is_significant, rules, found.flips)
-    return Finding(name, match.cell.suite, status, found)
+    return CellResult(name, match.cell.suite, status, found)
 
 
-def weigh(pairs: Sequence[Pair]) -> list[Paired]:
+def weigh(pairs: Sequence[MatchedCell]) -> list[CellChange]:
     """Return the numbers of each pair, with p-values corrected over all of them."""
     lost = [int(np.count_nonzero(pair.before & ~pair.now)) for pair in pairs]
     gained = [int(np.count_nonzero(~pair.before & pair.now)) for pair in pairs]
@@ -119,11 +121,11 @@ def weigh(pairs: Sequence[Pair]) -> list[Paired]:
     ):
         p, adjusted = (drop, adjusted_drop) if down >= up else (rise, adjusted_rise)
         before, now = (Accuracy(int(right.sum()), len(right)) for right in (pair.before, pair.now))
-        found.append(Paired(before, now, down, up, int(pair.is_changed.sum()), p, adjusted))
+        found.append(CellChange(before, now, down, up, int(pair.is_changed.sum()), p, adjusted))
     return found
 
 
-def _other_models(pairs: Iterable[Pair]) -> list[str]:
+def _other_models(pairs: Iterable[MatchedCell]) -> list[str]:
     changes = dict.fromkeys(change for pair in pairs for change in pair.changes)
     return [f"compared although {what} of {model} changed: {values}" for what, model, values in changes]
 
@@ -143,11 +145,11 @@ def _ways(made: Sequence[MadeWith]) -> dict[str, str]:
     return {name: ", ".join(sorted({way[name] for way in flat if name in way})) for name in names}
 
 
-def _blind_spots(findings: Sequence[Finding], rules: Rules) -> list[str]:
+def _blind_spots(findings: Sequence[CellResult], rules: Rules) -> list[str]:
     """Say which cells no drop could fail, since losing every right answer would not be significant."""
     if rules.max_flips is not None:
         return []
-    tested = {f.name: f.evidence for f in findings if isinstance(f.evidence, Paired)}
+    tested = {f.name: f.evidence for f in findings if isinstance(f.evidence, CellChange)}
     blind = [name for name, e in tested.items() if len(tested) * mcnemar(e.before.correct, 0) > rules.alpha]
     if not blind:
         return []

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from reports.archive import Archive
 from reports.cnnf_paper import PAPER_COLUMNS
-from reports.gate.verdict import Finding, Rules, Status, Verdict, status_of_change
+from reports.gate.result import CellResult, CheckResult, Rules, Status, status_of_change
 from reports.metrics import Accuracy, Interval
 from reports.published import CLAIMED, claims_of
 from reports.records import Record, RecordError
@@ -66,7 +66,7 @@ class Unpaired:
         return f"[{100 * self.interval.low:+.2f}, {100 * self.interval.high:+.2f}]"
 
 
-def compare_published(archive: Archive, rules: Rules) -> Verdict:
+def compare_published(archive: Archive, rules: Rules) -> CheckResult:
     """Compare the records of a run with what the authors of the models claim.
 
     A difference counts when the interval of the difference of two independent shares leaves out zero. The
@@ -86,7 +86,7 @@ def compare_published(archive: Archive, rules: Rules) -> Verdict:
     comparable = sum(len(found) == 1 and found[0].status == "ok" for _, _, found in claims)
     level = 1 - 2 * rules.alpha / max(1, comparable)
     findings = tuple(_finding(name, claim, found, level, rules) for name, claim, found in claims)
-    return Verdict(findings, (f"intervals of level {100 * level:.6g} %",) if comparable else ())
+    return CheckResult(findings, (f"intervals of level {100 * level:.6g} %",) if comparable else ())
 
 
 def _claims(archive: Archive) -> Iterator[tuple[str, Claim, list[Record]]]:
@@ -103,15 +103,15 @@ def _claims(archive: Archive) -> Iterator[tuple[str, Claim, list[Record]]]:
                 yield f"{labels[row]}: {heading}", claim, found
 
 
-def _finding(name: str, claim: Claim, found: Sequence[Record], level: float, rules: Rules) -> Finding:
+def _finding(name: str, claim: Claim, found: Sequence[Record], level: float, rules: Rules) -> CellResult:
     if reason := _obstacle(found):
-        return Finding(name, SUITE, Status.INCOMPARABLE, reason=reason)
+        return CellResult(name, SUITE, Status.INCOMPARABLE, reason=reason)
     (record,) = found
     now = Accuracy(record.correct, record.n)
     published = Accuracy(round(claim.n * claim.percent / 100), claim.n)
     evidence = Unpaired(claim, now, difference_interval(now, published, level))
     status = status_of_change(record.cell, evidence.points, evidence.is_significant, rules)
-    return Finding(name, SUITE, status, evidence)
+    return CellResult(name, SUITE, status, evidence)
 
 
 def _obstacle(found: Sequence[Record]) -> str | None:

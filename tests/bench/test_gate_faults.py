@@ -17,7 +17,7 @@ from bench.suites import Scored
 from reports.cell import Cell, Perturbation
 from reports.gate.baseline import Baseline, make
 from reports.gate.paired import compare
-from reports.gate.verdict import Rules, Status, Verdict
+from reports.gate.result import CheckResult, Rules, Status
 from reports.records import Store
 from zoo.plain import Plain
 
@@ -106,12 +106,12 @@ def baseline(measure: Callable[..., Store]) -> Baseline:
     return make(store.read(), store)
 
 
-def check(baseline: Baseline, store: Store, **rules: bool) -> Verdict:
+def check(baseline: Baseline, store: Store, **rules: bool) -> CheckResult:
     return compare(baseline, store.read(), store, Rules(**rules))
 
 
-def told(verdict: Verdict) -> list[str]:
-    return [str(finding.status) for finding in verdict.findings]
+def told(result: CheckResult) -> list[str]:
+    return [str(finding.status) for finding in result.findings]
 
 
 def flipped() -> nn.Sequential:
@@ -134,18 +134,18 @@ def test_the_baseline_leaves_room_in_both_directions(baseline: Baseline) -> None
 
 def test_an_unchanged_rerun_is_exact(baseline, measure) -> None:
     """Not one answer differs."""
-    verdict = check(baseline, measure("again", network(), cells()))
+    result = check(baseline, measure("again", network(), cells()))
 
-    assert told(verdict) == ["unchanged"] * 3
+    assert told(result) == ["unchanged"] * 3
 
 
 @pytest.mark.parametrize("seed", range(1, 11))
 def test_reruns_with_other_random_starts_raise_no_alarm(baseline, measure, seed) -> None:
     """The attack resamples its random starts: answers change both ways, and none of ten reruns fails."""
-    verdict = check(baseline, measure("again", network(), cells(seed=seed)), takes_any_seed=True)
+    result = check(baseline, measure("again", network(), cells(seed=seed)), takes_any_seed=True)
 
-    assert told(verdict) == ["unchanged", "within noise", "within noise"]
-    assert verdict.exit_code == 0
+    assert told(result) == ["unchanged", "within noise", "within noise"]
+    assert result.exit_code == 0
 
 
 def test_half_the_step_size_is_suspicious(baseline, measure, monkeypatch) -> None:
@@ -158,27 +158,27 @@ def test_half_the_step_size_is_suspicious(baseline, measure, monkeypatch) -> Non
         return climb(weak, *arguments)
 
     monkeypatch.setattr(PGD, "_climb", weaker)
-    verdict = check(baseline, measure("faulty", network(), cells()))
+    result = check(baseline, measure("faulty", network(), cells()))
 
-    assert told(verdict) == ["unchanged", "suspicious", "suspicious"]
-    assert verdict.exit_code == 1
+    assert told(result) == ["unchanged", "suspicious", "suspicious"]
+    assert result.exit_code == 1
 
 
 def test_half_the_step_size_in_the_settings_is_incomparable(baseline, measure) -> None:
     """A fault in the suite: another cell, which says what is different."""
-    verdict = check(baseline, measure("faulty", network(), cells(step_size=0.15)))
+    result = check(baseline, measure("faulty", network(), cells(step_size=0.15)))
 
-    assert told(verdict) == ["unchanged", "incomparable", "incomparable"]
-    assert "the nearest cell differs in pgd step_size 0.006, now 0.003" in verdict.findings[1].reason
-    assert verdict.exit_code == 3
+    assert told(result) == ["unchanged", "incomparable", "incomparable"]
+    assert "the nearest cell differs in pgd step_size 0.006, now 0.003" in result.findings[1].reason
+    assert result.exit_code == 3
 
 
 def test_one_flipped_weight_is_a_regression(baseline, measure) -> None:
     """A fault in the loading of the model: the hash of the file is right, the network is not."""
-    verdict = check(baseline, measure("faulty", flipped(), cells()))
+    result = check(baseline, measure("faulty", flipped(), cells()))
 
-    assert verdict.findings[0].status is Status.REGRESSION
-    assert verdict.exit_code == 1
+    assert result.findings[0].status is Status.REGRESSION
+    assert result.exit_code == 1
 
 
 def test_one_flipped_weight_in_the_file_is_incomparable(baseline, measure) -> None:
@@ -196,7 +196,7 @@ def test_two_swapped_labels_are_incomparable(baseline, measure, data) -> None:
     truth = labels()
     first, second = 0, int(np.flatnonzero(truth != truth[0])[0])
     truth[[first, second]] = truth[[second, first]]
-    verdict = check(baseline, measure("faulty", network(), cells(data=data), truth))
+    result = check(baseline, measure("faulty", network(), cells(data=data), truth))
 
-    assert told(verdict) == ["incomparable"] * 3
-    assert verdict.exit_code == 3
+    assert told(result) == ["incomparable"] * 3
+    assert result.exit_code == 3

@@ -5,7 +5,7 @@ import pytest
 from reports.gate.baseline import make
 from reports.gate.naming import differences, names_of
 from reports.gate.paired import compare
-from reports.gate.verdict import Rules, Status, Verdict
+from reports.gate.result import CheckResult, Rules, Status
 from reports.records import Store
 
 from ..conftest import made_cell
@@ -15,7 +15,7 @@ PGD = "pgd-7 first"
 NAME = "cnnf_cifar (last): pgd-7 first"
 
 
-def check(before: Store, now: Store, **rules: object) -> Verdict:
+def check(before: Store, now: Store, **rules: object) -> CheckResult:
     return compare(make(before.read(), before), now.read(), now, Rules(**rules))
 
 
@@ -43,36 +43,36 @@ def before(answered) -> Store:
 )
 def test_another_question_or_another_answerer_is_incomparable(before, answered, changes, reason) -> None:
     """Never a pass: exit code 3, and what is different."""
-    verdict = check(before, answered("now", {PGD: predictions(50)}, **changes))
-    (finding,) = verdict.findings
+    result = check(before, answered("now", {PGD: predictions(50)}, **changes))
+    (finding,) = result.findings
 
-    assert verdict.exit_code == 3
+    assert result.exit_code == 3
     assert finding.line == f"incomparable: {NAME}: {reason}"
 
 
 def test_fewer_examples_are_incomparable(before, answered) -> None:
     """The first 40 of 50 are another cell."""
-    verdict = check(before, answered("now", {PGD: predictions(40)}))
+    result = check(before, answered("now", {PGD: predictions(40)}))
 
-    assert verdict.findings[0].reason.endswith("the nearest cell differs in examples 50, now 40")
+    assert result.findings[0].reason.endswith("the nearest cell differs in examples 50, now 40")
 
 
 def test_a_changed_setting_of_the_attack_is_named(before, answered) -> None:
     """Forty steps where there were seven."""
-    verdict = check(before, answered("now", {"pgd-40 first": predictions(50)}))
+    result = check(before, answered("now", {"pgd-40 first": predictions(50)}))
 
-    assert verdict.findings[0].reason.endswith("the nearest cell differs in pgd steps 7, now 40")
-    assert verdict.exit_code == 3
+    assert result.findings[0].reason.endswith("the nearest cell differs in pgd steps 7, now 40")
+    assert result.exit_code == 3
 
 
 def test_other_weights_are_compared_when_asked(before, answered) -> None:
-    """For CI of who changes the model; the verdict says that it was done."""
-    verdict = check(
+    """For CI of who changes the model; the result says that it was done."""
+    result = check(
         before, answered("now", {PGD: predictions(50, range(20))}, weights="b" * 64), compares_weights=True
     )
 
-    assert verdict.findings[0].status is Status.REGRESSION
-    assert verdict.notes == (
+    assert result.findings[0].status is Status.REGRESSION
+    assert result.notes == (
         "compared although weights of cnnf_cifar changed: aaaaaaaaaaaa, now bbbbbbbbbbbb",
     )
 
@@ -81,11 +81,11 @@ def test_other_settings_are_incomparable(answered) -> None:
     """Also where weights are the same; one sentence names what differs, once for model and attacker."""
     before = answered("before", {PGD: predictions(50)}, settings={"beta": [0.8, 0.7], "alpha": 0.01})
     now = answered("now", {PGD: predictions(50)}, settings={"beta": [0.8, 0.6], "alpha": 0.01})
-    verdict = check(before, now)
+    result = check(before, now)
     asked = check(before, now, compares_weights=True)
 
-    assert verdict.exit_code == 3
-    assert verdict.findings[0].reason == (
+    assert result.exit_code == 3
+    assert result.findings[0].reason == (
         "settings of cnnf_cifar beta [0.8, 0.7], now [0.8, 0.6] (--compare-weights compares them)"
     )
     assert asked.findings[0].status is Status.UNCHANGED
@@ -137,40 +137,40 @@ def test_two_answers_to_one_question_are_incomparable(before, answered, changes,
     """A folder that also holds the old run must not pass in place of the new one."""
     answered("now", {PGD: predictions(50)})
     now = answered("now", {PGD: predictions(50, range(40))}, **changes)
-    verdict = check(before, now, **rules)
+    result = check(before, now, **rules)
 
-    assert verdict.exit_code == 3
-    assert "the results hold 2 versions of it" in verdict.findings[0].reason
+    assert result.exit_code == 3
+    assert "the results hold 2 versions of it" in result.findings[0].reason
 
 
 def test_a_failed_cell_is_incomparable(before, record, tmp_path) -> None:
     """With the error of the run."""
     now = Store(tmp_path / "now")
     now.append(record(PGD, 0, 50, status="error", error="RuntimeError: no memory"))
-    verdict = check(before, now)
+    result = check(before, now)
 
-    assert verdict.findings[0].reason == "failed: RuntimeError: no memory"
-    assert verdict.exit_code == 3
+    assert result.findings[0].reason == "failed: RuntimeError: no memory"
+    assert result.exit_code == 3
 
 
 def test_damaged_outcomes_are_incomparable(before, answered) -> None:
     """The other cells are still checked."""
     now = answered("now", {PGD: predictions(50)})
     next((now.folder / "outcomes").iterdir()).write_bytes(b"PAR1")
-    verdict = check(before, now)
+    result = check(before, now)
 
-    assert "is damaged: its hash is not the one in records.jsonl" in verdict.findings[0].reason
-    assert verdict.exit_code == 3
+    assert "is damaged: its hash is not the one in records.jsonl" in result.findings[0].reason
+    assert result.exit_code == 3
 
 
 def test_labels_that_moved_are_incomparable(before, answered) -> None:
     """Two labels swapped behind the hash that was planned for."""
     labels = [0] * 50
     labels[3], labels[4] = 1, 2
-    verdict = check(before, answered("now", {PGD: predictions(50)}, labels=labels))
+    result = check(before, answered("now", {PGD: predictions(50)}, labels=labels))
 
-    assert verdict.findings[0].reason == "2 labels differ, though the hash of the data is the same"
-    assert verdict.exit_code == 3
+    assert result.findings[0].reason == "2 labels differ, though the hash of the data is the same"
+    assert result.exit_code == 3
 
 
 def test_other_versions_are_told(before, answered, record) -> None:
@@ -182,10 +182,10 @@ def test_other_versions_are_told(before, answered, record) -> None:
         update={"provenance": found.provenance.model_copy(update={"versions": versions})}
     )
     now.append(newer, now.read_outcomes(found))
-    verdict = check(before, now)
+    result = check(before, now)
 
-    assert verdict.exit_code == 0
-    assert verdict.notes == (
+    assert result.exit_code == 0
+    assert result.notes == (
         "made otherwise than the baseline: torch 2.6.0, now 2.15.0; numpy none, now 2.4.6",
     )
 

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reports.gate.baseline import make
-from reports.gate.matching import Pair
-from reports.gate.paired import Paired, compare, weigh
-from reports.gate.verdict import Rules, Status, Verdict, status_of_change
+from reports.gate.matching import MatchedCell
+from reports.gate.paired import CellChange, compare, weigh
+from reports.gate.result import CheckResult, Rules, Status, status_of_change
 from reports.metrics import Accuracy
 from reports.records import Store
 
@@ -18,19 +18,19 @@ from .conftest import predictions
 PGD = "pgd-7 first"
 
 
-def check(before: Store, now: Store, **rules: object) -> Verdict:
+def check(before: Store, now: Store, **rules: object) -> CheckResult:
     return compare(make(before.read(), before), now.read(), now, Rules(**rules))
 
 
-def statuses(verdict: Verdict) -> list[str]:
-    return [str(finding.status) for finding in verdict.findings]
+def statuses(result: CheckResult) -> list[str]:
+    return [str(finding.status) for finding in result.findings]
 
 
 @pytest.fixture
 def changed(answered):
-    """Return a function: wrong examples before and now, of n, under an attack, to the verdict."""
+    """Return a function: wrong examples before and now, of n, under an attack, to the result."""
 
-    def made(before, now, n=1000, attack: str | None = PGD, **rules: object) -> Verdict:
+    def made(before, now, n=1000, attack: str | None = PGD, **rules: object) -> CheckResult:
         old = answered("before", {attack: predictions(n, before)})
         return check(old, answered("now", {attack: predictions(n, now)}), **rules)
 
@@ -54,9 +54,9 @@ def changed(answered):
 )
 def test_statuses_of_one_cell(changed, before, now, attack, status, exit_code) -> None:
     """A drop fails, a rise under attack is suspected, a rise on clean images is welcome."""
-    verdict = changed(before, now, attack=attack)
+    result = changed(before, now, attack=attack)
 
-    assert (statuses(verdict), verdict.exit_code) == ([status], exit_code)
+    assert (statuses(result), result.exit_code) == ([status], exit_code)
 
 
 @pytest.mark.parametrize(("n", "status"), [(1400, "regression"), (1401, "negligible")])
@@ -70,7 +70,7 @@ def test_a_drop_below_the_smallest_that_matters_passes(changed, n, status) -> No
 )
 def test_a_drop_of_exactly_the_limit_matters(n, lost, min_drop) -> None:
     """No rounding: 0.7 points of 1,000 are seven examples."""
-    found = Paired(Accuracy(n, n), Accuracy(n - lost, n), lost, 0, lost, 0.001, 0.001)
+    found = CellChange(Accuracy(n, n), Accuracy(n - lost, n), lost, 0, lost, 0.001, 0.001)
 
     rules = Rules(min_drop=min_drop)
     assert status_of_change(made_cell(PGD), found.points, True, rules) is Status.REGRESSION
@@ -83,7 +83,7 @@ def test_numbers_by_hand(answered) -> None:
     before = answered("before", {PGD: predictions(100, [0, 1, 2])})
     found = check(before, answered("now", {PGD: answers})).findings[0].evidence
 
-    assert isinstance(found, Paired)
+    assert isinstance(found, CellChange)
     assert (found.before.correct, found.now.correct, found.before.n) == (97, 84, 100)
     assert (found.lost, found.gained, found.flips, found.points) == (15, 2, 18, -13)
     # (C(17,15) + C(17,16) + 1) / 2**17 = (136 + 17 + 1) / 131072
@@ -105,15 +105,15 @@ def test_answers_that_are_no_numbers_are_one_answer(answered) -> None:
     before, now = answered("before", {PGD: [-1, -1, 0]}), answered("now", {PGD: [-1, 1, -1]})
     found = check(before, now).findings[0].evidence
 
-    assert isinstance(found, Paired)
+    assert isinstance(found, CellChange)
     assert (found.lost, found.gained, found.flips) == (1, 0, 2)
 
 
 def test_an_allowed_rise_is_an_improvement(changed) -> None:
     """For who trains for robustness."""
-    verdict = changed(range(50), [], allows_rise=True)
+    result = changed(range(50), [], allows_rise=True)
 
-    assert (statuses(verdict), verdict.exit_code) == (["improved"], 0)
+    assert (statuses(result), result.exit_code) == (["improved"], 0)
 
 
 def test_a_wider_alpha_sees_more(changed) -> None:
@@ -128,11 +128,11 @@ def test_many_cells_need_stronger_evidence(answered) -> None:
     for lost, status in ((7, "within noise"), (10, "regression")):
         same = dict.fromkeys(attacks[1:], predictions(100))
         now = answered(f"now{lost}", {attacks[0]: predictions(100, range(lost)), **same})
-        verdict = check(before, now)
-        assert sorted(statuses(verdict)) == sorted([status, *["unchanged"] * 3])
-        found = verdict.changed[0].evidence
+        result = check(before, now)
+        assert sorted(statuses(result)) == sorted([status, *["unchanged"] * 3])
+        found = result.changed[0].evidence
 
-        assert isinstance(found, Paired)
+        assert isinstance(found, CellChange)
         assert (found.p, found.adjusted) == (2**-lost, 4 * 2**-lost)
 
 
@@ -140,19 +140,19 @@ def test_the_worst_comes_first(answered) -> None:
     """In the list of what changed, and in the answer."""
     before = answered("before", {None: predictions(100, range(9)), PGD: predictions(100)})
     now = answered("now", {None: predictions(100, range(8)), PGD: predictions(100, range(50))})
-    verdict = check(before, now)
+    result = check(before, now)
 
-    assert [finding.status for finding in verdict.changed] == [Status.REGRESSION, Status.NOISE]
-    assert verdict.headline == "failed (1 regression, 1 within noise)"
+    assert [finding.status for finding in result.changed] == [Status.REGRESSION, Status.NOISE]
+    assert result.headline == "failed (1 regression, 1 within noise)"
 
 
 def test_a_regression_beside_something_incomparable_fails(answered) -> None:
     """Exit code 1 says more than 3."""
     before = answered("before", {None: predictions(50), PGD: predictions(50)})
-    verdict = check(before, answered("now", {PGD: predictions(50, range(20))}))
+    result = check(before, answered("now", {PGD: predictions(50, range(20))}))
 
-    assert statuses(verdict) == ["incomparable", "regression"]
-    assert verdict.exit_code == 1
+    assert statuses(result) == ["incomparable", "regression"]
+    assert result.exit_code == 1
 
 
 def test_cells_are_in_the_order_of_their_fields(answered) -> None:
@@ -177,9 +177,9 @@ def test_cells_that_no_drop_could_fail_are_told(answered) -> None:
     now = answered("now", {PGD: predictions(50)})
     answered("now", {spsa: predictions(2, [0, 1])}, data="e" * 64)
 
-    verdict = check(before, now)
-    assert verdict.exit_code == 0
-    assert verdict.notes == (
+    result = check(before, now)
+    assert result.exit_code == 0
+    assert result.notes == (
         "1 cells have too few right answers for any drop to be significant: cnnf_cifar (last): spsa-7 first",
     )
     exact = check(before, now, max_flips=1)
@@ -189,10 +189,10 @@ def test_cells_that_no_drop_could_fail_are_told(answered) -> None:
 def test_surplus_cells_are_told(answered) -> None:
     """A new attack is not checked until the baseline has it."""
     now = answered("now", {PGD: predictions(50), "pgd-40 first": predictions(50, range(40))})
-    verdict = check(answered("before", {PGD: predictions(50)}), now)
+    result = check(answered("before", {PGD: predictions(50)}), now)
 
-    assert verdict.exit_code == 0
-    assert verdict.notes == ("1 cells of the results are not in the baseline and were not checked",)
+    assert result.exit_code == 0
+    assert result.notes == ("1 cells of the results are not in the baseline and were not checked",)
 
 
 @given(
@@ -205,7 +205,7 @@ def test_no_change_of_order_or_direction_matters(pairs, alpha, min_drop) -> None
 
     def told(examples):
         before, now = (np.array(side) for side in zip(*examples, strict=True))
-        (found,) = weigh([Pair(made_cell(PGD), before, now, before != now)])
+        (found,) = weigh([MatchedCell(made_cell(PGD), before, now, before != now)])
         rules = Rules(alpha, min_drop)
         return status_of_change(made_cell(PGD), found.points, found.adjusted <= alpha, rules, found.flips)
 

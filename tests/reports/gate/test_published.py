@@ -4,13 +4,13 @@ import pytest
 
 from reports.archive import Archive, Claims
 from reports.gate.published import SUITE, compare_published
-from reports.gate.verdict import Rules, Verdict
+from reports.gate.result import CheckResult, Rules
 from reports.records import Record, RecordError
 
 PGD = "pgd-7 first"
 
 
-def against(claims: dict[str, float], *records: Record, **rules: object) -> Verdict:
+def against(claims: dict[str, float], *records: Record, **rules: object) -> CheckResult:
     """Return the check of records against claims about the last readout of their model."""
     published = {"cnnf_cifar": Claims("A et al.", {"last": claims})}
     return compare_published(Archive(records, published=published), Rules(**rules))
@@ -22,8 +22,8 @@ def measured(record):
     return lambda attack, correct, n=1000, **changes: record(attack, correct, n, suite=SUITE, **changes)
 
 
-def statuses(verdict: Verdict) -> list[str]:
-    return [str(finding.status) for finding in verdict.findings]
+def statuses(result: CheckResult) -> list[str]:
+    return [str(finding.status) for finding in result.findings]
 
 
 @pytest.mark.parametrize(
@@ -42,9 +42,9 @@ def test_a_difference_counts_outside_the_interval(
     measured, column, attack, correct, status, exit_code
 ) -> None:
     """Both numbers of examples make the interval; directions are those of the paired check."""
-    verdict = against({column: 49}, measured(attack, correct))
+    result = against({column: 49}, measured(attack, correct))
 
-    assert (statuses(verdict), verdict.exit_code) == ([status], exit_code)
+    assert (statuses(result), result.exit_code) == ([status], exit_code)
 
 
 def test_numbers_by_hand(measured) -> None:
@@ -63,13 +63,13 @@ def test_numbers_by_hand(measured) -> None:
 
 def test_few_published_examples_prove_little(measured) -> None:
     """SPSA is known on 640 images, PGD on 10,000: five points are within noise, or not."""
-    verdict = against(
+    result = against(
         {"pgd_e2e": 49, "spsa_e2e": 49},
         measured("pgd-7 e2e", 440, data="e" * 64),
         measured("spsa-7 e2e", 440, data="e" * 64),
     )
 
-    assert statuses(verdict) == ["regression", "within noise"]
+    assert statuses(result) == ["regression", "within noise"]
 
 
 def test_more_claims_need_wider_intervals(measured) -> None:
@@ -107,18 +107,18 @@ def test_the_level_of_the_intervals_is_told(measured) -> None:
 def test_what_has_no_one_answer_is_incomparable(measured, others, reason) -> None:
     """A claim that the run did not get to, failed at, or answered twice."""
     records = [measured(PGD, 490, **changes) for changes in others]
-    verdict = against({"clean": 49, "pgd_first": 49}, measured(None, 490), *records)
+    result = against({"clean": 49, "pgd_first": 49}, measured(None, 490), *records)
 
-    assert verdict.exit_code == 3
-    assert statuses(verdict) == ["unchanged", "incomparable"]
-    assert verdict.findings[1].reason == reason
+    assert result.exit_code == 3
+    assert statuses(result) == ["unchanged", "incomparable"]
+    assert result.findings[1].reason == reason
 
 
 def test_a_network_without_feedback_is_attacked_once(measured) -> None:
     """Its attack end to end is that on the first pass: one claim, one finding."""
-    verdict = against({"pgd_first": 49}, measured(PGD, 490, iterations=0))
+    result = against({"pgd_first": 49}, measured(PGD, 490, iterations=0))
 
-    assert [finding.name for finding in verdict.findings] == ["CNN-F: PGD (first)"]
+    assert [finding.name for finding in result.findings] == ["CNN-F: PGD (first)"]
 
 
 def test_another_protocol_is_refused(record) -> None:

@@ -6,21 +6,21 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
-from reports.gate.paired import Paired
+from reports.gate.paired import CellChange
 from reports.gate.published import Unpaired
 from reports.gate.rendering import to_junit, to_markdown, to_terminal
-from reports.gate.verdict import Finding, Status, Verdict
+from reports.gate.result import CellResult, CheckResult, Status
 from reports.metrics import Accuracy, Interval
 from reports.values import Claim
 
 
-def paired(before: int, lost: int, gained: int, flips: int, p: float, adjusted: float) -> Paired:
+def paired(before: int, lost: int, gained: int, flips: int, p: float, adjusted: float) -> CellChange:
     now = Accuracy(before - lost + gained, 1000)
-    return Paired(Accuracy(before, 1000), now, lost, gained, flips, p, adjusted)
+    return CellChange(Accuracy(before, 1000), now, lost, gained, flips, p, adjusted)
 
 
 @pytest.fixture
-def verdict() -> Verdict:
+def result() -> CheckResult:
     """Return a check in which everything happened at once."""
     found = [
         ("clean", Status.UNCHANGED, paired(872, 0, 0, 0, 1.0, 1.0)),
@@ -29,26 +29,26 @@ def verdict() -> Verdict:
         ("pgd-40 first", Status.CHANGED, paired(761, 1, 1, 3, 0.75, 1.0)),
         ("fog severity 3", Status.NOISE, paired(761, 1, 0, 1, 0.5, 1.0)),
     ]
-    findings = [Finding(f"my_net (avg): {name}", "adversarial", *rest) for name, *rest in found]
+    findings = [CellResult(f"my_net (avg): {name}", "adversarial", *rest) for name, *rest in found]
     findings.append(
-        Finding(
+        CellResult(
             "my_net (avg): spsa-7 first",
             "adversarial",
             Status.INCOMPARABLE,
             reason='failed: RuntimeError: <a | "b"> & \x1b[31m*red*',
         )
     )
-    return Verdict(tuple(findings), ("made otherwise than the baseline: torch 2.6.0, now 2.15.0",))
+    return CheckResult(tuple(findings), ("made otherwise than the baseline: torch 2.6.0, now 2.15.0",))
 
 
-def test_markdown(verdict, golden) -> None:
+def test_markdown(result, golden) -> None:
     """The summary of a failing check, read by a person."""
-    golden("check.md", to_markdown(verdict))
+    golden("check.md", to_markdown(result))
 
 
-def test_junit(verdict, golden) -> None:
+def test_junit(result, golden) -> None:
     """The same as JUnit XML."""
-    golden("check.xml", to_junit(verdict))
+    golden("check.xml", to_junit(result))
 
 
 def test_published_markdown(golden) -> None:
@@ -58,19 +58,21 @@ def test_published_markdown(golden) -> None:
     golden(
         "check_published.md",
         to_markdown(
-            Verdict(
+            CheckResult(
                 (
-                    Finding("cnnf_cifar (last): PGD (first)", "cnnf-paper", Status.REGRESSION, found),
-                    Finding("cnnf_cifar (last): clean", "cnnf-paper", Status.INCOMPARABLE, reason="missing"),
+                    CellResult("cnnf_cifar (last): PGD (first)", "cnnf-paper", Status.REGRESSION, found),
+                    CellResult(
+                        "cnnf_cifar (last): clean", "cnnf-paper", Status.INCOMPARABLE, reason="missing"
+                    ),
                 )
             )
         ),
     )
 
 
-def test_junit_is_xml_that_counts(verdict) -> None:
+def test_junit_is_xml_that_counts(result) -> None:
     """It parses, though a message holds what XML cannot; failures and errors are those of the check."""
-    (suite,) = ElementTree.fromstring(to_junit(verdict))
+    (suite,) = ElementTree.fromstring(to_junit(result))
     cases = suite.findall("testcase")
 
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("6", "3", "1")
@@ -79,10 +81,10 @@ def test_junit_is_xml_that_counts(verdict) -> None:
     assert cases[0].get("classname") == "bench.adversarial"
 
 
-def test_a_terminal_shows_every_cell_and_every_change(verdict) -> None:
+def test_a_terminal_shows_every_cell_and_every_change(result) -> None:
     """The table, a line for each change, the notes, and the answer at the end."""
     console = Console(file=io.StringIO(), width=200)
-    console.print(to_terminal(verdict, console.width))
+    console.print(to_terminal(result, console.width))
     shown = console.file.getvalue().splitlines()
 
     assert sum("my_net (avg): pgd-7 e2e " in line for line in shown) == 1
@@ -100,10 +102,10 @@ def test_a_terminal_shows_every_cell_and_every_change(verdict) -> None:
 
 
 @pytest.mark.parametrize("width", [50, 80, 100])
-def test_a_terminal_cuts_nothing_off(verdict, width: int) -> None:
+def test_a_terminal_cuts_nothing_off(result, width: int) -> None:
     """Columns without room stand below the others, with the cells' names."""
     console = Console(file=io.StringIO(), width=width)
-    console.print(to_terminal(verdict, width))
+    console.print(to_terminal(result, width))
     shown = console.file.getvalue()
 
     assert "\u2026" not in shown

@@ -69,7 +69,7 @@ class Evidence(Protocol):
 
 
 @dataclass(frozen=True)
-class Finding:
+class CellResult:
     """What is said about one cell, and why."""
 
     name: str
@@ -87,10 +87,10 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CheckResult:
     """All findings of a check, with what a reader must know beside them."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[CellResult, ...]
     notes: tuple[str, ...] = ()
 
     @property
@@ -109,7 +109,7 @@ class Verdict:
         return 3 if any(finding.status is Status.INCOMPARABLE for finding in self.findings) else 0
 
     @property
-    def changed(self) -> list[Finding]:
+    def changed(self) -> list[CellResult]:
         """The findings that are not `unchanged`, the worst first."""
         order = list(Status)
         found = [finding for finding in self.findings if finding.status is not Status.UNCHANGED]
