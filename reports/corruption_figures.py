@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from reports.archive import Outcomes
-from reports.cell import Identity
 from reports.corruption_table import Hits, alike, clean_accuracy, hits_by_kind, mean_over, omissions
 from reports.figures import Figure, Panel, Point, Series, percent_at
 from reports.metrics import ALEXNET_ERRORS, Accuracy
 from reports.records import Record
 from reports.series import rank
-from reports.subjects import Subject, labels_of, names_of, provenance, subject, subjects
+from reports.subjects import final, labels_of, names_of, provenance, subject, subjects
 
 Found = dict[tuple[str, int, int], Record]
 """(kind, severity, iterations) -> record of the last answer."""
@@ -20,7 +19,7 @@ Found = dict[tuple[str, int, int], Record]
 def corruption_bars(records: Sequence[Record], archive: Outcomes) -> list[Figure]:
     """Return the mean accuracy over severities by kind, a colour per model after its last iteration."""
     ok = [record for record in records if record.status == "ok"]
-    rows = _final(subjects(ok))
+    rows = final(row for row in subjects(ok) if row.readout == "last")
     if not rows:
         return []
     labels = labels_of(rows)
@@ -115,15 +114,6 @@ def _panels(
             )
         )
     return figures
-
-
-def _final(rows: Sequence[Subject]) -> list[Subject]:
-    """Return the last answers after the most iterations of each model."""
-    last = [row for row in rows if row.readout == "last"]
-    most: dict[Identity, int] = {}
-    for row in last:
-        most[row.identity] = max(row.iterations, most.get(row.identity, 0))
-    return [row for row in last if row.iterations == most[row.identity]]
 
 
 def _most_iterations(records: Sequence[Record], record: Record) -> int:

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 
 from reports.archive import Outcomes
 from reports.attacks_run import attack_name, is_attacked
-from reports.cell import Identity
 from reports.corruption_table import clean_accuracy
 from reports.figures import Figure, Panel, Series, percent_at
 from reports.metrics import Accuracy
 from reports.records import Record
-from reports.subjects import Subject, failures, labels_of, names_of, provenance, subject, subjects
+from reports.subjects import Subject, failures, final, labels_of, names_of, provenance, subject, subjects
 from reports.tables import Column, Row, Table
 from reports.worst_case import worst_case
 
@@ -48,7 +47,7 @@ def epsilon_figures(records: Sequence[Record], archive: Outcomes) -> list[Figure
         return []
     panels = [
         Panel("last answer" if readout == "last" else "mean of the answers", _by_model(curves, readout))
-        for readout in sorted({row.readout for row in _own_iterations(curves)}, reverse=True)
+        for readout in sorted({row.readout for row in final(curves)}, reverse=True)
     ]
     return [_against_epsilon(f"{_attack(ok)} on {ok[0].cell.dataset}", panels, _strongest(ok), ok)]
 
@@ -115,7 +114,7 @@ def _against_epsilon(title: str, panels: Sequence[Panel], note: str, records: Se
 
 def _by_model(curves: dict[Subject, Curve], readout: str) -> tuple[Series, ...]:
     """Return a line per model; a network without feedback has one answer, which belongs beside both."""
-    shown = [row for row in _own_iterations(curves) if row.readout == readout or row.iterations == 0]
+    shown = [row for row in final(curves) if row.readout == readout or row.iterations == 0]
     names = _names(shown)
     return tuple(
         Series(names[row], tuple(percent_at(epsilon, v) for epsilon, v in sorted(curves[row].items())))
@@ -144,13 +143,6 @@ def _curves(records: Sequence[Record], archive: Outcomes) -> tuple[list[Record],
             if accuracy := worst_case([*clean, *found], archive):
                 curves[row][epsilon] = accuracy
     return ok, curves
-
-
-def _own_iterations(curves: dict[Subject, Curve]) -> list[Subject]:
-    most: dict[Identity, int] = {}
-    for row in curves:
-        most[row.identity] = max(row.iterations, most.get(row.identity, 0))
-    return [row for row in curves if row.iterations == most[row.identity]]
 
 
 def _names(rows: Sequence[Subject]) -> dict[Subject, str]:

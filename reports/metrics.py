@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 
 class Interval(NamedTuple):
@@ -77,7 +77,10 @@ class MeanAccuracy:
         return wilson(self.correct * parts, self.n * parts)
 
 
-def lowest(accuracies: Sequence[Accuracy | None]) -> Accuracy | None:
+AnyAccuracy = TypeVar("AnyAccuracy", bound=Accuracy | MeanAccuracy)
+
+
+def lowest(accuracies: Iterable[AnyAccuracy | None]) -> AnyAccuracy | None:
     """Return the lowest of the accuracies on most examples, for one on a few says little about the rest."""
     measured = [value for value in accuracies if value]
     most = max((value.n for value in measured), default=0)

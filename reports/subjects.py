@@ -60,6 +60,15 @@ def labels_of(rows: Sequence[Subject]) -> dict[Subject, str]:
     return labels
 
 
+def final(rows: Iterable[Subject]) -> list[Subject]:
+    """Return the answers after the most iterations of each model."""
+    rows = list(rows)
+    most: dict[Identity, int] = {}
+    for row in rows:
+        most[row.identity] = max(row.iterations, most.get(row.identity, 0))
+    return [row for row in rows if row.iterations == most[row.identity]]
+
+
 def names_of(models: Iterable[Identity]) -> dict[Identity, str]:
     """Name models, in their order, adding just what tells two of one name apart."""
     known = dict.fromkeys(sorted(models))

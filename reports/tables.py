@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from reports.metrics import Accuracy, MeanAccuracy
+from reports.metrics import Accuracy, MeanAccuracy, lowest
 from reports.terminal import grids
 from reports.values import Value, fields, texts
 
@@ -55,17 +55,13 @@ class Table:
     provenance: tuple[str, ...] = ()
 
     def weakest(self, row: Row) -> Accuracy | MeanAccuracy | None:
-        """Return the lowest accuracy among the attacks of a row that ran on most examples.
-
-        One on a few says little about the rest.
-        """
-        attacked = [
+        """Return the lowest accuracy among the attacks of a row that ran on most examples."""
+        attacked: list[Accuracy | MeanAccuracy] = [
             value
             for value, column in zip(row.values, self.columns, strict=True)
             if column.is_attack and isinstance(value, Accuracy | MeanAccuracy)
         ]
-        most = max((value.n for value in attacked), default=0)
-        return min((v for v in attacked if v.n == most), key=lambda value: value.share, default=None)
+        return lowest(attacked)
 
     @property
     def footnotes(self) -> tuple[str, ...]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from reports.cell import Identity
-from reports.subjects import Subject
+from reports.subjects import Subject, final
 
 WITHOUT = "without feedback"
 """Another network, which never had feedback."""
@@ -65,15 +64,8 @@ def _partners_of(fed: Subject, rows: Sequence[Subject], partners: Mapping[str, s
 
 
 def _with_feedback(rows: Sequence[Subject]) -> list[Subject]:
-    return [row for row in _final(rows) if row.iterations > 0]
+    return [row for row in final(rows) if row.iterations > 0]
 
 
 def _without_feedback(rows: Sequence[Subject]) -> list[Subject]:
-    return [row for row in _final(rows) if row.iterations == 0]
-
-
-def _final(rows: Sequence[Subject]) -> list[Subject]:
-    most: dict[Identity, int] = {}
-    for row in rows:
-        most[row.identity] = max(row.iterations, most.get(row.identity, 0))
-    return [row for row in rows if row.iterations == most[row.identity]]
+    return [row for row in final(rows) if row.iterations == 0]
