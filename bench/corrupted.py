@@ -12,14 +12,14 @@ import numpy as np
 from bench.data import LabelledImages
 from bench.data import dataset as known_dataset
 from bench.errors import BenchError, UnknownName
+from bench.kinds import GROUPS
 from bench.suites import Corruptions
-from corruptions import FAMILIES, SEVERITIES
+from corruptions import SEVERITIES
 from reports.cell import Cell
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-KINDS = tuple(name for family in FAMILIES.values() for name in family)
 AT_ONCE = 1000
 """Published images that are read at once."""
 
@@ -46,10 +46,11 @@ def wanted(
     Raises:
         BenchError: If a kind or severity is unknown.
     """
-    chosen = KINDS if kinds is None else tuple(dict.fromkeys(kinds))
+    known = GROUPS["all"]
+    chosen = known if kinds is None else tuple(dict.fromkeys(kinds))
     for kind in chosen:
-        if kind not in KINDS:
-            raise UnknownName("corruption", kind, KINDS)
+        if kind not in known:
+            raise UnknownName("corruption", kind, known)
     levels = SEVERITIES if severities is None else tuple(sorted(set(severities)))
     for level in levels:
         if level not in SEVERITIES:

@@ -21,19 +21,14 @@ from typing import TYPE_CHECKING, Any
 from bench import devices
 from bench.errors import BenchError, UnknownName
 from bench.holding import held
+from bench.kinds import parse_kinds, parse_severities
 from bench.pictures import Archive, Corrupt, Folder, Originals, Pixels, write_file
 from bench.progress import Progress, SilentProgress
-from corruptions.names import BENCHMARK_CORRUPTIONS, FAMILIES, SEVERITIES, SEVERITY_TABLES
+from corruptions.names import SEVERITY_TABLES
 from reports.files import remove_leftovers
 
 if TYPE_CHECKING:
     import torch
-
-GROUPS: dict[str, tuple[str, ...]] = {
-    "all": tuple(name for names in FAMILIES.values() for name in names),
-    "benchmark": BENCHMARK_CORRUPTIONS,
-}
-"""Names that stand for several kinds."""
 
 BATCH_SIZE = 512
 """Images corrupted together; of large ones fewer, see `bench.pictures.originals.BATCH_VALUES`."""
@@ -133,39 +128,6 @@ def corrupt(source: Path, out: Path, options: Options, progress: Progress | None
                 damage = _damage(name, level, options, device)
                 report.written += originals.write(name, level, damage, advance)
     return report
-
-
-def parse_kinds(text: str) -> tuple[str, ...]:
-    """Return the kinds that `--kinds` names, in the catalogue's order.
-
-    Raises:
-        UnknownName: If there is no such kind.
-    """
-    chosen: set[str] = set()
-    for word in _words(text):
-        if word not in GROUPS and word not in GROUPS["all"]:
-            raise UnknownName("corruption", word, [*GROUPS, *GROUPS["all"]])
-        chosen.update(GROUPS.get(word, (word,)))
-    return tuple(name for name in GROUPS["all"] if name in chosen)
-
-
-def parse_severities(text: str) -> tuple[int, ...]:
-    """Return the severities that `--severity` names, in ascending order.
-
-    Raises:
-        BenchError: If one is not from 1 to 5.
-    """
-    known = {str(severity): (severity,) for severity in SEVERITIES} | {"all": SEVERITIES}
-    chosen: set[int] = set()
-    for word in _words(text):
-        if word not in known:
-            raise BenchError(f"severity must be from 1 to 5, several as in 1,3,5, or all, got {word!r}")
-        chosen.update(known[word])
-    return tuple(sorted(chosen))
-
-
-def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",")]
 
 
 def _open(source: Path, out: Path, batch_size: int) -> Originals:

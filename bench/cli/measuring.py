@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.cli.common import progress_option, show_progress, terminable
-from bench.errors import BenchError
 
 if TYPE_CHECKING:
     from reports.records import Store
@@ -61,9 +60,9 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--corruptions",
-    "corruption_kinds",
+    "kinds",
     metavar="A,B",
-    help="Kinds for the suite corruptions; by default all 19.",
+    help="Kinds for the suite corruptions: names, all (19, the default) or benchmark (15).",
 )
 @click.option(
     "--severities", metavar="1,3,5", help="Severities for the suite corruptions; by default all five."
@@ -89,7 +88,7 @@ def run(
     checkpoint: str | None,
     dataset: str | None,
     iterations: int | None,
-    corruption_kinds: str | None,
+    kinds: str | None,
     severities: str | None,
     results: Path,
     progress_style: str,
@@ -103,6 +102,7 @@ def run(
       bench run --model my_net.py:build --dataset cifar10 --iterations 2
     """
     from bench import evaluation
+    from bench.kinds import parse_kinds, parse_severities
     from reports.records import Store
 
     store = Store(results)
@@ -116,7 +116,9 @@ def run(
         done = evaluation.run(
             candidates,
             evaluation.Options(
-                corruptions=_names(corruption_kinds), severities=_severities(severities), **options
+                corruptions=None if kinds is None else parse_kinds(kinds),
+                severities=None if severities is None else parse_severities(severities),
+                **options,
             ),
             store,
             progress,
@@ -164,17 +166,6 @@ def list_(kind: str) -> None:
     width = max(map(len, names))
     for name, summary in names.items():
         click.echo(f"{name:<{width}}  {summary}")
-
-
-def _names(text: str | None) -> tuple[str, ...] | None:
-    return None if text is None else tuple(name.strip() for name in text.split(","))
-
-
-def _severities(text: str | None) -> tuple[int, ...] | None:
-    try:
-        return None if text is None else tuple(map(int, text.split(",")))
-    except ValueError:
-        raise BenchError(f"severities must be numbers from 1 to 5, got {text!r}") from None
 
 
 def _print_tables(store: Store, suite: str, datasets: set[str]) -> None:

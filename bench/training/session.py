@@ -44,8 +44,6 @@ class Session:
         if self.device.index is not None:
             # Events and allocations without a device of their own belong on it.
             torch.cuda.set_device(self.device)
-        # All batches have one shape, for which the fastest convolutions are worth looking for.
-        torch.backends.cudnn.benchmark = self.device.type == "cuda"
         self.entry = ENTRIES[recipe.model]
         found = train_images(self.entry.dataset, data_dir)
         if recipe.held_out + recipe.batch_size > len(found.labels):
@@ -71,7 +69,7 @@ class Session:
         Raises:
             BenchError: If another training uses the folder, or it cannot be written.
         """
-        with held(self.out, ".train.lock", "another training is using"):
+        with held(self.out, ".train.lock", "another training is using"), devices.timed_convolutions():
             return self._run_on(max_minutes, save_minutes, is_shown)
 
     def _run_on(self, max_minutes: float | None, save_minutes: float, is_shown: bool) -> Path:

@@ -125,8 +125,11 @@ def test_a_set_of_another_dataset_is_told(model: str, message: str, published: P
     ("arguments", "message"),
     [
         (["--corruptions", "fogg"], "unknown corruption 'fogg'; did you mean 'fog'?"),
-        (["--severities", "0"], "severity must be from 1 to 5, got 0"),
-        (["--severities", "strong"], "severities must be numbers from 1 to 5"),
+        (["--severities", "0"], "severity must be from 1 to 5, several as in 1,3,5, or all, got '0'"),
+        (
+            ["--severities", "strong"],
+            "severity must be from 1 to 5, several as in 1,3,5, or all, got 'strong'",
+        ),
         (["--corrupted-data", "nowhere"], "nowhere"),
     ],
 )

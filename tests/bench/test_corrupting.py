@@ -14,7 +14,7 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
-from bench import corrupting
+from bench import corrupting, kinds
 from bench.corrupting import Options, Report, corrupt
 from bench.errors import BenchError, UnknownName
 from bench.pictures import folder, originals
@@ -257,12 +257,12 @@ def test_kinds_and_severities_are_parsed() -> None:
     """Names, groups and lists of both, without repetition and in one order."""
     from corruptions import BENCHMARK_CORRUPTIONS, CORRUPTIONS
 
-    assert corrupting.parse_kinds("all") == tuple(CORRUPTIONS)
-    assert set(corrupting.parse_kinds("benchmark")) == set(BENCHMARK_CORRUPTIONS)
-    assert corrupting.parse_kinds("snow, fog,snow") == ("snow", "fog")
-    assert len(corrupting.parse_kinds("benchmark,spatter")) == 16
-    assert corrupting.parse_severities("all") == (1, 2, 3, 4, 5)
-    assert corrupting.parse_severities("5, 1,5") == (1, 5)
+    assert kinds.parse_kinds("all") == tuple(CORRUPTIONS)
+    assert set(kinds.parse_kinds("benchmark")) == set(BENCHMARK_CORRUPTIONS)
+    assert kinds.parse_kinds("snow, fog,snow") == ("snow", "fog")
+    assert len(kinds.parse_kinds("benchmark,spatter")) == 16
+    assert kinds.parse_severities("all") == (1, 2, 3, 4, 5)
+    assert kinds.parse_severities("5, 1,5") == (1, 5)
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ def test_bad_options_are_one_line(photos: Path, tmp_path: Path, options: Options
 def test_unknown_kinds_are_unknown_names() -> None:
     """So that the did-you-mean is the one of all commands."""
     with pytest.raises(UnknownName):
-        corrupting.parse_kinds("snw")
+        kinds.parse_kinds("snw")
 
 
 def bad_places(folder: Path) -> dict[str, tuple[Path, Path]]:
