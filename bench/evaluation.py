@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import zoo
-from bench import corrupted, data, devices, models, robustbench, suites
+from bench import corrupted_images, data, devices, models, robustbench, suites
 from bench.errors import BenchError
 from bench.imagenet import Preparation
 from bench.models import Candidate
@@ -158,7 +158,7 @@ def _plan(
             data_hash=cache(partial(_hash, clean)),
             seed=options.seed,
             backend=options.backend,
-            corruptions=corrupted.wanted(
+            corruptions=corrupted_images.wanted(
                 options.corruptions, options.severities, options.corrupted_data, candidate.dataset, clean
             ),
         )
@@ -267,7 +267,7 @@ def _machine(options: Options, device: torch.device, candidates: Iterable[Candid
 def _shown(options: Options, candidates: Mapping[Identity, Candidate], cell: Cell) -> data.LabelledImages:
     """Return the images that a cell starts from."""
     if cell.perturbation and cell.perturbation.backend == "official" and options.corrupted_data:
-        return corrupted.read(options.corrupted_data, cell)
+        return corrupted_images.read(options.corrupted_data, cell)
     return _clean(options, candidates[cell.identity], cell.examples)
 
 

@@ -28,7 +28,7 @@ from bench.examples import SHOWN, strip
 from bench.groups import describe, group_by_images
 from bench.meter import Meter
 from bench.models import Candidate
-from bench.perturbing import Perturbed, perturber_of, to_images
+from bench.perturbation import Perturbed, perturber_of, to_images
 from bench.probes import NOT_OF_EVERY_MODEL, PROBES, Observation
 from bench.progress import Progress
 from bench.unfinished import Growing, Unfinished

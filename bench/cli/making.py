@@ -50,12 +50,12 @@ def corrupt(source: Path, out: Path, progress_style: str, **options: Any) -> Non
       bench corrupt photos photos-c --kinds fog,snow --severity 1,3,5
       bench corrupt test.npz test-c --family cifar --kinds benchmark
     """
-    from bench import corrupting
+    from bench import corrupted_copies
 
     with ExitStack() as stack:
         stack.enter_context(terminable())
         progress = show_progress(progress_style, stack)
-        report = corrupting.corrupt(source, out, corrupting.Options(**options), progress)
+        report = corrupted_copies.corrupt(source, out, corrupted_copies.Options(**options), progress)
     for line in report.lines():
         click.echo(line, err=True)
     if not report.is_complete:
@@ -77,12 +77,12 @@ def predify(config: Path, backbone: str, trust_code: bool) -> None:
     """
     from tabulate import tabulate
 
-    from bench import predifying
+    from bench import predify_check
 
-    made = predifying.check(config, backbone, trust_code)
+    made = predify_check.check(config, backbone, trust_code)
     click.echo(made.summary())
     click.echo()
-    click.echo(tabulate(made.lines(), predifying.HEADINGS, tablefmt="github", disable_numparse=True))
+    click.echo(tabulate(made.lines(), predify_check.HEADINGS, tablefmt="github", disable_numparse=True))
     for remark in made.remarks:
         click.echo(f"- {remark}")
 

@@ -106,4 +106,4 @@ class Suite:
     """Images evaluated at once on a GPU unless told otherwise. A killed run loses the batch it was at."""
     picture: str | None = None
     """Where the function is that draws a picture beside the records, as "package.module:function"; called as
-    `bench.restoring.draw` is."""
+    `bench.restoration_picture.draw` is."""

@@ -30,5 +30,5 @@ RESTORATION = Suite(
     _restoration,
     lambda dataset, is_gpu: Sizes(1000 if is_gpu else 200),
     is_for_few_iterations=False,
-    picture="bench.restoring:draw",
+    picture="bench.restoration_picture:draw",
 )

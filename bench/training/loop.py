@@ -17,7 +17,7 @@ from bench.batches import is_out_of_memory
 from bench.data import LabelledImages
 from bench.errors import BenchError
 from bench.training import LOG
-from bench.training.evaluation import accuracies
+from bench.training.held_out import accuracies
 from bench.training.images import augment, epoch_order, split, to_float
 from bench.training.meters import DeviceClock, count_flops, peak_flops, synchronize
 from bench.training.objective import EAGER, Objective

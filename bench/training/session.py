@@ -13,9 +13,9 @@ from bench import devices
 from bench.batches import is_out_of_memory
 from bench.data import train_images
 from bench.errors import BenchError
-from bench.holding import held
+from bench.locks import held
 from bench.training.card import to_float16, write_checkpoint
-from bench.training.evaluation import STEPS, Accuracies, accuracies, validation_attack
+from bench.training.held_out import STEPS, Accuracies, accuracies, validation_attack
 from bench.training.loop import STATE, Run
 from bench.training.meters import describe
 from bench.training.objective import frozen

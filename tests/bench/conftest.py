@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from bench import suites
-from bench.corrupting import Options
+from bench.corrupted_copies import Options
 from bench.devices import Machine
 from bench.models import Candidate
 from bench.progress import SilentProgress

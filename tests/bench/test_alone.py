@@ -12,8 +12,8 @@ from torch import nn
 
 import bench
 from bench import evaluation, models
+from bench.api import frame_of
 from bench.errors import BenchError
-from bench.evaluating import frame_of
 from bench.meter import Meter
 from bench.progress import SilentProgress
 from reports.records import Store

@@ -10,7 +10,7 @@ import pytest
 from bench.curves import write
 from bench.errors import BenchError
 from bench.training import LOG
-from bench.training.evaluation import STEPS
+from bench.training.held_out import STEPS
 
 PICTURES = {f"{name}.{style}" for name in ("accuracy", "loss") for style in ("pdf", "svg", "png", "json")}
 

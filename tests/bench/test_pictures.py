@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from bench.corrupting import Options, corrupt
+from bench.corrupted_copies import Options, corrupt
 from bench.errors import BenchError
 from bench.pictures import folder, originals
 

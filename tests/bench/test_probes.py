@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 import bench
-from bench import restoring
+from bench import restoration_picture
 from bench.cli import main
 from bench.errors import BenchError
 from bench.models import Candidate
@@ -163,13 +163,13 @@ def test_the_picture_shows_what_was_measured(runner, candidates, plan, tmp_path)
 
     machine = runner().machine
     cells = plan("restoration")
-    path = restoring.draw(candidates["feedback"], cells, loaded, machine, tmp_path)
+    path = restoration_picture.draw(candidates["feedback"], cells, loaded, machine, tmp_path)
     written = path.stat().st_mtime_ns
 
     assert path.name == f"restoration-feedback-{key_of(cells)[:12]}.png"
     assert np.asarray(Image.open(path)).std() > 10
     assert "weights: feedback (drawn, sha256 00000000" in Image.open(path).text["Description"]
-    assert restoring.draw(candidates["feedback"], cells, loaded, machine, tmp_path) == path
+    assert restoration_picture.draw(candidates["feedback"], cells, loaded, machine, tmp_path) == path
     assert path.stat().st_mtime_ns == written
     others = [cell.model_copy(update={"seed": 1}) for cell in cells]
-    assert restoring.draw(candidates["feedback"], others, loaded, machine, tmp_path) != path
+    assert restoration_picture.draw(candidates["feedback"], others, loaded, machine, tmp_path) != path

@@ -12,7 +12,7 @@ import torch
 
 from bench.data import LabelledImages
 from bench.errors import BenchError
-from bench.holding import held
+from bench.locks import held
 from bench.training import loop, session, train
 
 from .conftest import RECIPE, run

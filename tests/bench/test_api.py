@@ -11,9 +11,9 @@ from torch import nn
 
 import bench
 from bench import data, evaluation, provenance, suites
+from bench.api import frame_of
 from bench.devices import Machine
 from bench.errors import BenchError
-from bench.evaluating import frame_of
 from bench.evaluation import Options
 from bench.models import Candidate
 from bench.progress import PlainProgress

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench import devices
 from bench.errors import BenchError, UnknownName
-from bench.holding import held
 from bench.kinds import parse_kinds, parse_severities
+from bench.locks import held
 from bench.pictures import Archive, Corrupt, Folder, Originals, Pixels, write_file
 from bench.progress import Progress, SilentProgress
 from corruptions.names import SEVERITY_TABLES

@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from bench.devices import Machine
 from bench.models import Candidate
-from bench.perturbing import perturber_of, to_images
+from bench.perturbation import perturber_of, to_images
 from bench.provenance import collect
 from bench.reporting import mendable
 from reports.cell import Cell, key_of

@@ -14,8 +14,8 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
-from bench import corrupting, kinds
-from bench.corrupting import Options, Report, corrupt
+from bench import corrupted_copies, kinds
+from bench.corrupted_copies import Options, Report, corrupt
 from bench.errors import BenchError, UnknownName
 from bench.pictures import folder, originals
 from bench.progress import PlainProgress, SilentProgress
@@ -35,7 +35,7 @@ class Told(SilentProgress):
 
 def test_importing_needs_no_torch() -> None:
     """The command line stays light until there is something to corrupt."""
-    code = "import sys, bench.corrupting; assert 'torch' not in sys.modules"
+    code = "import sys, bench.corrupted_copies; assert 'torch' not in sys.modules"
 
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -100,7 +100,7 @@ def test_only_what_is_missing_is_made(photos: Path, tmp_path: Path) -> None:
 SCRIPT = """
 import sys
 from pathlib import Path
-from bench.corrupting import Options, corrupt
+from bench.corrupted_copies import Options, corrupt
 
 corrupt(Path(sys.argv[1]), Path(sys.argv[2]), Options("fog,glass_blur", "all", "cifar", 0, "cpu", 1))
 """
@@ -154,7 +154,7 @@ def test_changed_settings_are_refused(photos: Path, tmp_path: Path, changed: Opt
 def test_another_version_is_refused(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its corruptions might differ."""
     corrupt(photos, tmp_path / "out", FOG)
-    monkeypatch.setattr(corrupting, "version", lambda name: "99")
+    monkeypatch.setattr(corrupted_copies, "version", lambda name: "99")
 
     with pytest.raises(BenchError, match=r"version '[0-9.a-z]+', not '99'"):
         corrupt(photos, tmp_path / "out", FOG)
