@@ -76,9 +76,9 @@ class Runner:
         groups = group_by_images(cells)
         for cell in (cell for group in groups for cell in group):
             # A checkpoint that does not fit is told before anything is computed.
-            self._model(cell.identity)
+            self._loaded(cell.identity)
             if cell.source_identity:
-                self._model(cell.source_identity)
+                self._loaded(cell.source_identity)
         for cell in {_look(cell): cell for group in groups for cell in group}.values():
             self._require_shown(cell)
         known = self.store.read()
@@ -125,6 +125,7 @@ class Runner:
 
     def _evaluate(self, group: Sequence[Cell], advance: Callable[[int], None]) -> list[_Measurement]:
         asked = group[0]
+        self._set_aside_all_but(group)
         pixels, labels = self.images(asked)
         source = self._model(asked.source_identity) if asked.source_identity else None
         perturber = perturber_of(asked, source)
@@ -169,12 +170,29 @@ class Runner:
         return [_Measurement(table, whole.passes, limit, growing.earlier_seconds) for table in whole.outcomes]
 
     def _model(self, identity: Identity) -> Meter:
+        """Return a model on the device."""
+        meter = self._loaded(identity)
+        if isinstance(meter.model, torch.nn.Module):
+            meter.model.to(self.machine.device)
+        return meter
+
+    def _set_aside_all_but(self, group: Sequence[Cell]) -> None:
+        """Leave the memory of a device to the models of a group: ten of RobustBench's may not fit at once."""
+        if self.machine.device.type == "cpu":
+            return
+        wanted = {identity for cell in group for identity in (cell.identity, cell.source_identity)}
+        for identity, meter in self._models.items():
+            if identity not in wanted and isinstance(meter.model, torch.nn.Module):
+                meter.model.to("cpu")
+
+    def _loaded(self, identity: Identity) -> Meter:
+        """Return a model, on the CPU if it was not needed yet."""
         if identity not in self._models:
             candidate = self.candidates[identity]
             model = candidate.load()
             if isinstance(model, torch.nn.Module):
                 model.requires_grad_(False)
-                model.to(self.machine.device, self.machine.dtype)
+                model.to(self.machine.dtype)
                 if candidate.takes_channels_last:
                     # Convolutions of these sizes run up to twice as fast so.
                     model.to(memory_format=torch.channels_last)
