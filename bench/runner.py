@@ -107,12 +107,13 @@ class Runner:
         try:
             return self._evaluate(group, advance)
         except Exception as error:
-            is_machine = isinstance(error, OSError | MemoryError) or is_out_of_memory(error)
-            if not is_machine:
+            looks = dict.fromkeys(map(_look, group))
+            is_storage = isinstance(error, OSError)
+            is_final = is_storage or len(looks) == 1
+            if not is_storage and not (is_final and is_out_of_memory(error)):
                 # Whoever mends it changes code: what is kept would be of two makers.
                 self._unfinished.remove(group)
-            looks = dict.fromkeys(map(_look, group))
-            if is_machine or len(looks) == 1:
+            if is_final:
                 reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
                 self.progress.failed(name, reason)
                 return [_Measurement(error=reason, traceback=traceback.format_exc()) for _ in group]
