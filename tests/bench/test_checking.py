@@ -133,7 +133,7 @@ def test_several_folders_are_one_run(runner, plan, baseline) -> None:
         (["--published", "--baseline", "BASELINE"], "name either --baseline FILE or --published"),
         (
             ["--published", "--max-flips", "0"],
-            "published numbers are of no single images: leave out --max-fl",
+            "published numbers tell no single images: leave out --max-fl",
         ),
         (["--published", "--any-seed"], "leave out --any-seed"),
         (
