@@ -219,8 +219,9 @@ def _markdown_value(value: Value, is_weakest: bool) -> str:
 
 def _latex_value(value: Value, is_weakest: bool) -> str:
     shown = texts(value)
-    number = rf"\textbf{{{shown.number}}}" if is_weakest else shown.number
-    details = "".join(rf"\\{{\tiny {detail}}}" for detail in shown.details)
+    number = _latex_text(shown.number)
+    number = rf"\textbf{{{number}}}" if is_weakest else number
+    details = "".join(rf"\\{{\tiny {_latex_text(detail)}}}" for detail in shown.details)
     return rf"\shortstack{{{number}{details}}}" if details else number
 
 
@@ -239,6 +240,13 @@ def escape_markdown(text: str) -> str:
 
 
 def _latex_escape(text: str) -> str:
+    """Return `text` as it stands, wherever it does."""
+    # At the start of a line a bracket would be an option of the line break before it.
+    return _latex_text(text).replace("[", "{[}")
+
+
+def _latex_text(text: str) -> str:
+    """Return `text` as it stands inside a line."""
     special = {
         "\\": r"\textbackslash{}",
         "~": r"\textasciitilde{}",
@@ -246,7 +254,5 @@ def _latex_escape(text: str) -> str:
         "<": r"\textless{}",
         ">": r"\textgreater{}",
         "|": r"\textbar{}",
-        # At the start of a line it would be an option of the line break before it.
-        "[": "{[}",
     }
     return "".join(special.get(c, f"\\{c}" if c in "&%$#_{}" else c) for c in text)

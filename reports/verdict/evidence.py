@@ -80,9 +80,13 @@ class Evidence:
 
     @property
     def others(self) -> list[Record]:
-        """All attacks of the same threat model that know less, or something else; no mixed cascade."""
+        """All attacks of the same threat model that know less, or something else.
+
+        No mixed cascade, and none that wants one wrong class: these know as much, and take no side.
+        """
         mine = [r for r in self.attacks if threat_of(r.cell) == self.threat and not is_informed(r.cell)]
-        return [r for r in mine if r.cell.perturbation and not r.cell.perturbation.members]
+        done = [(r, r.cell.perturbation) for r in mine]
+        return [r for r, attack in done if attack and not attack.members and attack.name not in TARGETED]
 
     def survivors(self, attacks: Iterable[Record]) -> Hits:
         """Return which examples stand against these attacks and are right as they are."""

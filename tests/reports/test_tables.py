@@ -288,16 +288,18 @@ def test_names_cannot_break_a_markdown_table() -> None:
 
 
 def test_names_cannot_break_a_latex_table() -> None:
-    """Every special character of TeX is escaped."""
-    text = to_latex(HOSTILE)
+    """Every special character of TeX is escaped, in values too."""
+    words = Row("words", (Remark("FAIL < 1", "after_others 87.5 % & #1"),))
+    text = to_latex(replace(HOSTILE, rows=(*HOSTILE.rows, words)))
 
     assert r"r\textbar{}1\textbackslash{} \_\{x\}\textasciicircum{}\textasciitilde{}\#" in text
     assert r"a\textbar{}b\_c \& 50 \% *x* {[}a](b)" in text
     assert r"\$h\$" in text
+    assert r"\shortstack{FAIL \textless{} 1\\{\tiny (after\_others 87.5 \% \& \#1)}}" in text
 
 
 def test_csv_holds_counts_and_intervals() -> None:
-    """One line a value with where it is from, quoted where needed; what is missing has no line."""
+    """One line per value with where it is from, quoted where needed; what is missing has no line."""
     rows = list(csv.DictReader(io.StringIO(to_csv(replace(HOSTILE, provenance=("n = 2", 'a "b", c'))))))
 
     assert len(rows) == 1
